@@ -1,0 +1,64 @@
+# The two commands of a newcomer are `make demo` and `make test`; each makes the environment first.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .tools/bin/uv
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help env promtool demo test lint format figures clean
+
+help:
+	@echo "make demo     two institutions share a center on this machine: quotas, clusters, bills (ends by itself)"
+	@echo "make test     every test that needs no cluster"
+	@echo "make lint     ruff, mypy and the import contracts"
+	@echo "make format   rewrite what ruff can rewrite by itself"
+	@echo "make figures  largest functions and files; who imports each outside package"
+	@echo "make env      only the environment, in .venv"
+
+env: .venv/.made
+
+demo: env
+	$(BIN)/python examples/two_institutions.py
+
+test: env
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(UV) lock --check --offline --quiet || $(UV) lock --check --quiet
+
+format: env
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+figures: env
+	$(BIN)/python -m tests.house
+
+# Prometheus' own check of metrics, taken out of Debian's package: nothing is installed and no service starts.
+promtool: .tools/bin/promtool
+
+.tools/bin/promtool: .tools/uv-$(UV_VERSION)
+	rm -rf .tools/prometheus && mkdir -p .tools/prometheus
+	cd .tools/prometheus && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg -x prometheus_*.deb .
+	ln -sf ../prometheus/usr/bin/promtool $@
+
+clean:
+	rm -rf .venv .tools
+
+# --frozen: what was locked and tested is what is installed. The system's Python is used as it is, none is downloaded.
+.venv/.made: .tools/uv-$(UV_VERSION) uv.lock pyproject.toml client/pyproject.toml
+	UV_PYTHON_DOWNLOADS=never $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+.tools/uv-$(UV_VERSION):
+	@command -v $(PYTHON) >/dev/null || { echo "Python is missing: sudo apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Haidang needs Python 3.11 or newer, this is $$($(PYTHON) --version); name another: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "venv is missing: sudo apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@

@@ -1,0 +1,1 @@
+"""Ask a Haidang center for compute, from a notebook or the command line."""

@@ -1,0 +1,1 @@
+"""What of the center runs inside a Python environment, beside its users' code."""

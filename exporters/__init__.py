@@ -1,0 +1,1 @@
+"""What leaves the center to be looked at: metrics, read from the committed state."""

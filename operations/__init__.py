@@ -1,0 +1,1 @@
+"""Every use case and every loop step, and the ports they need."""

@@ -1,0 +1,1 @@
+"""Amounts, shares and ledger arithmetic: pure."""

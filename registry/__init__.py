@@ -1,0 +1,1 @@
+"""Who and what exists, with dates and successors: pure."""

@@ -1,0 +1,1 @@
+"""Who runs where and when, and why not: pure."""
