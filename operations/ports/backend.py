@@ -1,0 +1,85 @@
+"""The port through which clusters are started, watched and ended."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from registry.ids import EnvironmentId, ProcessUid, RequestId, Seconds
+from scheduler.observed import Observed
+from scheduler.steps import Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A certificate and its private key, both PEM."""
+
+    certificate: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Everything one cluster's processes, its owner and the center need to trust each other.
+
+    `authority` is the PEM certificate of the cluster's own authority, whose key no longer exists. `leaves` holds one
+    leaf per role: `head`, `worker`, `owner`, `center`. `token` opens the preload's door in the head.
+    """
+
+    authority: str
+    leaves: Mapping[str, Leaf]
+    token: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """What the owner of a cluster needs to compute with it."""
+
+    address: str
+    authority: str
+    certificate: str
+    key: str
+    environment: EnvironmentId
+
+
+class BackendUnavailableError(Exception):
+    """The outside world did not answer; the step is tried again at the next pass."""
+
+
+class Authority(Protocol):
+    """Makes the credentials of one cluster."""
+
+    def issue(self, request: RequestId, *, now: Seconds, until: Seconds) -> Credentials:
+        """Return new credentials, valid from shortly before `now` until after `until`."""
+        ...
+
+
+class ClusterBackend(Protocol):
+    """The outside world as the reconciler knows it. Every method is safe to repeat and to call from any thread."""
+
+    def observe(self) -> Observed:
+        """Return every process of ours that exists or ended unforgotten, and what reachable heads claim.
+
+        Raises:
+            BackendUnavailableError: nothing can be said at all.
+        """
+        ...
+
+    def carry_out(self, step: Step, credentials: Credentials) -> None:
+        """Begin the step and return soon; its outcome is observed, never returned.
+
+        Raises:
+            BackendUnavailableError: the step was not begun.
+        """
+        ...
+
+    def forget(self, name: str, uid: ProcessUid) -> None:
+        """Remove the last trace of an ended and settled process; another uid of that name stays."""
+        ...
+
+    def know(self, request: RequestId, credentials: Credentials) -> None:
+        """Learn how to reach a cluster that was started before this backend was."""
+        ...
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever something may have changed: a hint, some changes come without it."""
+        ...

@@ -1,0 +1,103 @@
+"""What a share may still take: its own limit, every ancestor's, and what siblings keep for themselves."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from quotas.reasons import BeyondLimit, LendingBeyondNominal, NominalsExceedParent, ShareFull
+from quotas.tree import Quota, Share
+from registry.ids import PoolId, ShareId
+from registry.resources import NOTHING, ResourceName, Resources, names, total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One share on the way from the center to a project, and what its siblings keep unused for themselves."""
+
+    share: Share
+    kept_by_siblings: Resources = NOTHING
+
+
+def claimable(path: Sequence[Level]) -> Resources:
+    """Return what new work at the end of the path may take of each resource, never negative.
+
+    `path` runs from the center to the share. Each level allows `limit - granted`. What a parent has left is
+    lessened by what its other children keep for themselves and do not use: that is promised to them even while
+    it is idle.
+    """
+    result = _left(path[0].share)
+    for parent, child in pairwise(path):
+        result = result.least(_left(parent.share) - child.kept_by_siblings).least(_left(child.share))
+    return result.most(NOTHING)
+
+
+def kept_by_siblings(share: Share, siblings: Iterable[Share]) -> Resources:
+    """Return what the other children of the share's parent keep for themselves and do not use."""
+    return total(sibling.unused_kept for sibling in siblings if sibling.id != share.id)
+
+
+def shortages(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]:
+    """Return each resource of which the path cannot grant `needed` now, at the share that stands in the way."""
+    return tuple(
+        _shortage(path, name, needed) for name in names(needed) if needed.amount(name) > claimable(path).amount(name)
+    )
+
+
+def beyond_limits(path: Sequence[Level], needed: Resources) -> tuple[BeyondLimit, ...]:
+    """Return each limit on the path that `needed` exceeds even when nothing else is granted."""
+    return tuple(
+        BeyondLimit(
+            share=level.share.id,
+            pool=level.share.pool,
+            resource=name,
+            needed=needed.amount(name),
+            limit=level.share.limit.amount(name),
+        )
+        for level in path
+        for name in names(needed)
+        if needed.amount(name) > level.share.limit.amount(name)
+    )
+
+
+def quota_faults(
+    quota: Quota, *, parent: Share, siblings: Sequence[Share], share: ShareId, pool: PoolId
+) -> tuple[NominalsExceedParent | LendingBeyondNominal, ...]:
+    """Return what is wrong with a quota proposed for a share beneath `parent`.
+
+    The nominal quotas of one parent's children never sum to more than the parent's own, so that every promise in
+    the tree can be kept at the same time.
+    """
+    promised = total(sibling.quota.nominal for sibling in siblings if sibling.id != share)
+    left = parent.quota.nominal - promised
+    exceeding = tuple(
+        NominalsExceedParent(
+            parent=parent.id, pool=pool, resource=name, asked=quota.nominal.amount(name), left=left.amount(name)
+        )
+        for name in names(quota.nominal)
+        if quota.nominal.amount(name) > max(0, left.amount(name))
+    )
+    lending = tuple(
+        LendingBeyondNominal(resource=name, nominal=quota.nominal.amount(name), lending=quota.lending.amount(name))
+        for name in names(quota.lending)
+        if quota.lending.amount(name) > quota.nominal.amount(name)
+    )
+    return exceeding + lending
+
+
+def _left(share: Share) -> Resources:
+    return share.limit - share.granted
+
+
+def _shortage(path: Sequence[Level], name: ResourceName, needed: Resources) -> ShareFull:
+    """Name the level with the least left: the one whose relief would help first."""
+    tightest = min(range(len(path)), key=lambda depth: claimable(path[: depth + 1]).amount(name))
+    share = path[tightest].share
+    return ShareFull(
+        share=share.id,
+        pool=share.pool,
+        resource=name,
+        needed=needed.amount(name),
+        claimable=claimable(path).amount(name),
+        granted=share.granted.amount(name),
+        limit=share.limit.amount(name),
+    )

@@ -1,0 +1,77 @@
+"""The dated rate card, and the price of holding an amount for a time."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from registry.ids import MicroCredits, PoolId, Seconds
+from registry.resources import ResourceName, Resources
+
+_MILLISECONDS_PER_HOUR: Final = 3_600_000
+_PERCENT: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """One resource's part in a rule: micro-credits per hour for each `step` of it that is begun."""
+
+    resource: ResourceName
+    step: int
+    micro_credits: int
+
+    def per_hour(self, shape: Resources) -> int:
+        """Return micro-credits per hour for what the shape has of the resource."""
+        return self.micro_credits * -(-shape.amount(self.resource) // self.step)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateRule:
+    """What holding a shape in a pool costs: the sum over groups of the dearest term in each.
+
+    One group is the usual rule, the *dominant* resource. The shape of the rule covers the published ones of LUMI
+    (`max(cores, ceil(GB / 2)) x h`), CSC, TACC (with its shortest charged time) and the sums of the clouds.
+    """
+
+    pool: PoolId
+    groups: tuple[tuple[Term, ...], ...]
+    minimum_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateCard:
+    """The rules in force from `since` until a later card replaces them."""
+
+    since: Seconds
+    rules: tuple[RateRule, ...]
+
+    def rule(self, pool: PoolId) -> RateRule | None:
+        """Return the rule of a pool, if it has one."""
+        return next((rule for rule in self.rules if rule.pool == pool), None)
+
+
+def card_at(cards: Iterable[RateCard], now: Seconds) -> RateCard | None:
+    """Return the card in force at a moment, if one is."""
+    return max((card for card in cards if card.since <= now), key=lambda card: card.since, default=None)
+
+
+def price(rule: RateRule, shape: Resources, milliseconds: int, *, percent: int = _PERCENT) -> MicroCredits:
+    """Return the price of holding `shape` for a time, rounded down to a micro-credit.
+
+    Rounding happens once, on the cumulative time: charge `price(all so far) - price(charged before)`, so that hourly
+    pieces sum exactly to the whole. `percent` is the price factor of the request's class.
+    """
+    if milliseconds <= 0:
+        return MicroCredits(0)
+    charged = max(milliseconds, rule.minimum_seconds * 1000)
+    per_hour = sum(max(term.per_hour(shape) for term in group) for group in rule.groups)
+    return MicroCredits(per_hour * charged * percent // (_MILLISECONDS_PER_HOUR * _PERCENT))
+
+
+def price_of_all(rule: RateRule, shapes: Sequence[Resources], seconds: int, *, percent: int) -> MicroCredits:
+    """Return the price of holding several shapes for the same whole seconds, each rounded by itself."""
+    return MicroCredits(sum(price(rule, shape, seconds * 1000, percent=percent) for shape in shapes))
+
+
+def drivers(rule: RateRule, shape: Resources) -> tuple[ResourceName, ...]:
+    """Return, for each group of the rule, the resource that drives the price of the shape."""
+    return tuple(max(group, key=lambda term: term.per_hour(shape)).resource for group in rule.groups)

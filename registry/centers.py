@@ -1,0 +1,68 @@
+"""Data centers, their pools of nodes of one kind, the nodes, and the software environments they offer."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from registry.ids import CenterId, EnvironmentId, NodeId, PoolId
+from registry.resources import NOTHING, Resources
+
+
+class Tier(StrEnum):
+    """Where a pool stands between the supercomputer and the edge of the network."""
+
+    HPC = "hpc"
+    CLOUD = "cloud"
+    FOG = "fog"
+
+
+class NodeState(StrEnum):
+    """Whether a node takes new work; only a ready one counts as capacity."""
+
+    READY = "ready"
+    DRAINING = "draining"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Center:
+    """One data center."""
+
+    id: CenterId
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Nodes of one kind at one center."""
+
+    id: PoolId
+    center: CenterId
+    tier: Tier
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One machine: what it has and what of it is granted to processes."""
+
+    id: NodeId
+    pool: PoolId
+    capacity: Resources
+    granted: Resources = NOTHING
+    state: NodeState = NodeState.READY
+
+    @property
+    def free(self) -> Resources:
+        """What new processes may take; nothing unless the node is ready."""
+        return self.capacity - self.granted if self.state is NodeState.READY else NOTHING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A locked set of packages that processes run in: a client must have the same Python minor and distributed."""
+
+    id: EnvironmentId
+    version: str
+    python: str
+    distributed: str
+    path: str

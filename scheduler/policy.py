@@ -1,0 +1,107 @@
+"""The center's published scheduling policy as data: classes, weights and times."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from scheduler.requests import RequestClass
+
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRule:
+    """What a class of requests may ask for, how it ranks and what it costs.
+
+    `overtaking_seconds` is the wait after which a request of the class goes before everything that came later.
+    `share_percent` is how much of a pool the class may hold at once, `price_percent` the factor on its price.
+    """
+
+    weight: float
+    default_walltime_seconds: int
+    longest_walltime_seconds: int
+    largest_workers: int
+    most_per_person: int
+    share_percent: int
+    price_percent: int
+    overtaking_seconds: int
+    admin_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Every number that `decide` uses and nobody measured: published, versioned with the center's rules.
+
+    `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
+    after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
+    of an elastic worker lasts; `reservations` how many requests blocked by node capacity keep a protected start.
+    """
+
+    classes: Mapping[RequestClass, ClassRule]
+    fair_share_weight: float = 10.0
+    slowdown_weight: float = 1.0
+    slowdown_bound_seconds: int = 10
+    half_life_seconds: int = 7 * DAY
+    reservations: int = 1
+    termination_slack_seconds: int = 30
+    notice_seconds: int = 30
+    lease_seconds: int = 600
+    start_patience_seconds: int = 120
+
+
+DEFAULT_POLICY: Final = Policy(
+    classes={
+        RequestClass.URGENT: ClassRule(
+            weight=1000.0,
+            default_walltime_seconds=4 * HOUR,
+            longest_walltime_seconds=2 * DAY,
+            largest_workers=900,
+            most_per_person=20,
+            share_percent=50,
+            price_percent=100,
+            overtaking_seconds=HOUR,
+            admin_only=True,
+        ),
+        RequestClass.INTERACTIVE: ClassRule(
+            weight=20.0,
+            default_walltime_seconds=HOUR,
+            longest_walltime_seconds=12 * HOUR,
+            largest_workers=200,
+            most_per_person=5,
+            share_percent=100,
+            price_percent=100,
+            overtaking_seconds=6 * HOUR,
+        ),
+        RequestClass.NORMAL: ClassRule(
+            weight=10.0,
+            default_walltime_seconds=4 * HOUR,
+            longest_walltime_seconds=7 * DAY,
+            largest_workers=900,
+            most_per_person=100,
+            share_percent=100,
+            price_percent=100,
+            overtaking_seconds=3 * DAY,
+        ),
+        RequestClass.COURSE: ClassRule(
+            weight=15.0,
+            default_walltime_seconds=2 * HOUR,
+            longest_walltime_seconds=6 * HOUR,
+            largest_workers=50,
+            most_per_person=2,
+            share_percent=50,
+            price_percent=100,
+            overtaking_seconds=6 * HOUR,
+        ),
+        RequestClass.SCAVENGER: ClassRule(
+            weight=0.0,
+            default_walltime_seconds=HOUR,
+            longest_walltime_seconds=DAY,
+            largest_workers=900,
+            most_per_person=1000,
+            share_percent=100,
+            price_percent=25,
+            overtaking_seconds=30 * DAY,
+        ),
+    },
+)

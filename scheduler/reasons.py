@@ -1,0 +1,128 @@
+"""Why the engine lets a request wait, or says that it could never run: one type per reason, numbers as fields."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from registry.ids import EnvironmentId, PoolId, Seconds
+from registry.resources import ResourceName
+from scheduler.requests import RequestClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldByUser:
+    """Its owner asked it to wait."""
+
+    code: ClassVar[str] = "held-by-user"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldByOperator:
+    """The center asked it to wait."""
+
+    code: ClassVar[str] = "held-by-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonAtClassLimit:
+    """The person already runs as many requests of the class as one person may."""
+
+    code: ClassVar[str] = "person-at-class-limit"
+    request_class: RequestClass
+    running: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassShareFull:
+    """The class already holds its share of the pool."""
+
+    code: ClassVar[str] = "class-share-full"
+    request_class: RequestClass
+    pool: PoolId
+    resource: ResourceName
+    needed: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesFull:
+    """No set of nodes has room for the whole gang now; `expected` is the earliest declared moment that has."""
+
+    code: ClassVar[str] = "nodes-full"
+    pool: PoolId
+    processes: int
+    placeable: int
+    expected: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldDelayReserved:
+    """The gang fits now, but would still run when an earlier request's protected start needs the nodes."""
+
+    code: ClassVar[str] = "would-delay-reserved"
+    pool: PoolId
+    reserved_from: Seconds
+    would_end: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessNeverFits:
+    """A process is larger than every node of the pool."""
+
+    code: ClassVar[str] = "process-never-fits"
+    field: ClassVar[str] = "worker"
+    pool: PoolId
+    resource: ResourceName
+    needed: int
+    largest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GangNeverFits:
+    """The head and the guaranteed workers do not fit on the pool's nodes even when all are empty."""
+
+    code: ClassVar[str] = "gang-never-fits"
+    field: ClassVar[str] = "workers"
+    pool: PoolId
+    processes: int
+    placeable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalltimeTooLong:
+    """The class allows less time."""
+
+    code: ClassVar[str] = "walltime-too-long"
+    field: ClassVar[str] = "walltime_seconds"
+    request_class: RequestClass
+    asked: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyWorkers:
+    """The class allows fewer workers."""
+
+    code: ClassVar[str] = "too-many-workers"
+    field: ClassVar[str] = "workers"
+    request_class: RequestClass
+    asked: int
+    largest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRate:
+    """The rate card in force has no rule for the pool."""
+
+    code: ClassVar[str] = "no-rate"
+    field: ClassVar[str] = "pool"
+    pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownEnvironment:
+    """The center offers no environment by that name."""
+
+    code: ClassVar[str] = "unknown-environment"
+    field: ClassVar[str] = "environment"
+    environment: EnvironmentId

@@ -1,0 +1,134 @@
+"""What somebody asks for, the classes they may ask in, and the states a request moves through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Final
+
+from registry.ids import (
+    AllocationId,
+    EnvironmentId,
+    InstitutionId,
+    PersonId,
+    PoolId,
+    ProjectId,
+    RequestId,
+    Seconds,
+)
+from registry.resources import Resources, total
+from registry.tags import Tags
+
+
+class RequestClass(StrEnum):
+    """How urgent the work is, which also decides its price and its limits."""
+
+    URGENT = "urgent"
+    INTERACTIVE = "interactive"
+    NORMAL = "normal"
+    COURSE = "course"
+    SCAVENGER = "scavenger"
+
+
+class State(StrEnum):
+    """The stored state of a request; whether it is starting, running or ending is read from its processes."""
+
+    PENDING = "pending"
+    PLACED = "placed"
+    ENDED = "ended"
+
+
+class End(StrEnum):
+    """Why a request ended, or is about to."""
+
+    CANCELLED = "cancelled"
+    WALLTIME = "walltime"
+    IDLE = "idle"
+    HEAD_LOST = "head_lost"
+    NEVER_STARTED = "never_started"
+
+
+LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
+    State.PENDING: frozenset({State.PLACED, State.ENDED}),
+    State.PLACED: frozenset({State.ENDED}),
+    State.ENDED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What somebody asks: a Dask scheduler and `workers_min` to `workers_max` workers of one shape for a walltime.
+
+    `idle_seconds` is how long the cluster may stand without clients and tasks before it ends.
+    """
+
+    id: RequestId
+    name: str
+    person: PersonId
+    tags: Tags
+    pool: PoolId
+    request_class: RequestClass
+    environment: EnvironmentId
+    head: Resources
+    worker: Resources
+    workers_min: int
+    workers_max: int
+    walltime_seconds: int
+    idle_seconds: int
+
+    @property
+    def project(self) -> ProjectId:
+        """Return the project that is charged."""
+        return self.tags.project
+
+    @property
+    def institution(self) -> InstitutionId:
+        """Return the institution whose quota it occupies."""
+        return self.tags.institution
+
+    def gang(self) -> tuple[Resources, ...]:
+        """Return the shapes that are placed together or not at all: the head, then the guaranteed workers."""
+        return (self.head,) + (self.worker,) * self.workers_min
+
+    def gang_total(self) -> Resources:
+        """Return what the gang takes altogether."""
+        return total(self.gang())
+
+    def accepted(self, now: Seconds) -> Request:
+        """Return the draft as a pending request."""
+        asked = {field.name: getattr(self, field.name) for field in fields(Draft)}
+        return Request(**asked, submitted=now, workers_wanted=self.workers_min)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Draft):
+    """A draft that was accepted, with everything that has been decided about it since.
+
+    `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait.
+    `version` counts its changes: a change is written only over the version that it was made from.
+    """
+
+    submitted: Seconds
+    workers_wanted: int
+    version: int = 1
+    state: State = State.PENDING
+    user_hold: bool = False
+    operator_hold: bool = False
+    reasons: tuple[str, ...] = ()
+    placed: Seconds | None = None
+    deadline: Seconds | None = None
+    allocation: AllocationId | None = None
+    ending: End | None = None
+    end: End | None = None
+    ended: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        """Hold our own code to states that agree with their dates."""
+        assert (self.placed is None) == (self.deadline is None) == (self.allocation is None), self
+        assert (self.state is State.ENDED) == (self.end is not None) == (self.ended is not None), self
+        assert self.state is not State.PLACED or self.placed is not None, self
+
+    def may_move(self, to: State) -> bool:
+        """Tell whether the table of legal moves lets the request become `to`."""
+        return to in LEGAL_MOVES[self.state]
