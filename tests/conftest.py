@@ -1,0 +1,40 @@
+"""What every test runs under: nothing skipped where all must hold, and properties that can be repeated."""
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ALL_MUST_HOLD = os.environ.get("CI") == "true"
+
+# No deadline: a loaded machine is not a bug. In CI the same examples each time, so that a red run is the change's own.
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=200, print_blob=True)
+settings.register_profile("here", deadline=None, print_blob=True)
+# For a night: HYPOTHESIS_PROFILE=search make test
+settings.register_profile(
+    "search", deadline=None, max_examples=5_000, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if ALL_MUST_HOLD else "here"))
+
+
+def _refused(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that keeps its reason; an expected failure is no skip."""
+    if ALL_MUST_HOLD and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refused(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refused(report)
+    return report
