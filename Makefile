@@ -28,7 +28,7 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(UV) lock --check --offline --quiet || $(UV) lock --check --quiet
 
 format: env
