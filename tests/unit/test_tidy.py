@@ -1,5 +1,6 @@
 """The house is tidy, and each of its rules can tell when it is not."""
 
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +81,11 @@ def test_every_rule_was_seen_to_fail() -> None:
 def test_every_package_stands_in_the_build_and_in_the_import_contracts(project: dict[str, Any]) -> None:
     assert sorted(project["tool"]["uv"]["build-backend"]["module-name"]) == house.packages()
     assert sorted(project["tool"]["importlinter"]["root_packages"]) == sorted([*house.packages(), "haidang"])
+
+
+def test_the_lock_was_not_made_behind_a_mirror() -> None:
+    hosts = set(re.findall(r"https?://([^/\"]+)", (house.ROOT / "uv.lock").read_text(encoding="utf-8")))
+    assert hosts == {"pypi.org", "files.pythonhosted.org"}
 
 
 def test_a_rule_of_the_linter_is_ignored_for_a_reason_only() -> None:
