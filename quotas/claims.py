@@ -1,12 +1,12 @@
 """What a share may still take: its own limit, every ancestor's, and what siblings keep for themselves."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from quotas.reasons import BeyondLimit, LendingBeyondNominal, NominalsExceedParent, ShareFull
 from quotas.tree import Quota, Share
-from registry.ids import PoolId, ShareId
+from registry.ids import PoolId, ProjectId, ShareId
 from registry.resources import NOTHING, ResourceName, Resources, names, total
 
 
@@ -29,6 +29,41 @@ def claimable(path: Sequence[Level]) -> Resources:
     for parent, child in pairwise(path):
         result = result.least(_left(parent.share) - child.kept_by_siblings).least(_left(child.share))
     return result.most(NOTHING)
+
+
+class Tree:
+    """The shares of all pools while a plan is made: grants are added as they are decided.
+
+    What the children of a share keep unused is summed once and then moved along, so that a path costs its depth.
+    """
+
+    def __init__(self, shares: Iterable[Share]) -> None:
+        self._shares = {(share.id, share.pool): share for share in shares}
+        self._kept: dict[tuple[ShareId | None, PoolId], Resources] = {}
+        for share in self._shares.values():
+            self._add_kept(share, share.unused_kept)
+
+    def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
+        """Return the levels from the center down to a project; empty if the project has no share in the pool."""
+        levels: list[Level] = []
+        share = self._shares.get((ShareId(project), pool))
+        while share is not None:
+            kept = self._kept[share.parent, pool] - share.unused_kept
+            levels.append(Level(share=share, kept_by_siblings=kept))
+            share = self._shares.get((share.parent, pool)) if share.parent else None
+        return tuple(reversed(levels))
+
+    def grant(self, project: ProjectId, pool: PoolId, amount: Resources) -> None:
+        """Grant an amount to a project and to every share above it."""
+        for level in self.path(project, pool):
+            before = level.share
+            after = replace(before, granted=before.granted + amount)
+            self._shares[before.id, pool] = after
+            self._add_kept(before, after.unused_kept - before.unused_kept)
+
+    def _add_kept(self, share: Share, amount: Resources) -> None:
+        key = (share.parent, share.pool)
+        self._kept[key] = self._kept.get(key, NOTHING) + amount
 
 
 def kept_by_siblings(share: Share, siblings: Iterable[Share]) -> Resources:

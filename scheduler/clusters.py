@@ -32,8 +32,9 @@ class Process:
     """One slot of a cluster: a place on a node and the process that fills it, one incarnation after another.
 
     `hold` is the credit still set aside for the slot, `charged_until` the moment up to which this incarnation has
-    been charged. `lease_until` is when the hold of an elastic slot runs out. A slot that is no longer `wanted` is
-    released once its process is seen gone; `released` slots hold nothing.
+    been charged. `lease_until` is when the hold of an elastic slot runs out, `not_before` when a
+    process that died is replaced. A slot that is no longer `wanted` drains until `stop_by` and is released once its
+    process is seen gone; `released` slots hold nothing.
     """
 
     request: RequestId
@@ -50,6 +51,8 @@ class Process:
     started: Seconds | None = None
     charged_until: Seconds | None = None
     lease_until: Seconds | None = None
+    not_before: Seconds | None = None
+    stop_by: Seconds | None = None
     released: Seconds | None = None
 
     @property

@@ -70,7 +70,7 @@ class ProcessNeverFits:
     """A process is larger than every node of the pool."""
 
     code: ClassVar[str] = "process-never-fits"
-    field: ClassVar[str] = "worker"
+    field: str
     pool: PoolId
     resource: ResourceName
     needed: int

@@ -98,7 +98,7 @@ class Draft:
     def accepted(self, now: Seconds) -> Request:
         """Return the draft as a pending request."""
         asked = {field.name: getattr(self, field.name) for field in fields(Draft)}
-        return Request(**asked, submitted=now, workers_wanted=self.workers_min)
+        return Request(**asked, submitted=now, workers_wanted=self.workers_min, next_ordinal=self.workers_min + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +106,13 @@ class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait.
+    `next_ordinal` numbers the next worker that it gets beyond its gang.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
 
     submitted: Seconds
     workers_wanted: int
+    next_ordinal: int
     version: int = 1
     state: State = State.PENDING
     user_hold: bool = False

@@ -64,8 +64,11 @@ class ClusterBackend(Protocol):
         """
         ...
 
-    def carry_out(self, step: Step, credentials: Credentials) -> None:
+    def carry_out(self, step: Step, credentials: Credentials | None) -> None:
         """Begin the step and return soon; its outcome is observed, never returned.
+
+        A process that was begun is observed from then on, until it is forgotten. Only ending processes can be asked
+        without credentials, of a cluster that nobody remembers.
 
         Raises:
             BackendUnavailableError: the step was not begun.

@@ -66,7 +66,7 @@ class Clusters(Protocol):
         ...
 
     def slots(self, request: RequestId) -> tuple[Process, ...]:
-        """Return all slots a request ever had, by ordinal."""
+        """Return all slots a request ever had, by ordinal, locked against others where the transaction may write."""
         ...
 
     def live(self) -> tuple[Cluster, ...]:

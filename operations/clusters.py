@@ -1,0 +1,146 @@
+"""The life of a running cluster's slots: recorded, filled again, freed, and the end of the whole."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from operations.events import Event, EventKind
+from operations.ports.store import Claim, Work
+from quotas.charges import NO_CHARGES, Charges
+from quotas.ledger import Bearer, EntryKey, release_entry
+from registry.ids import MicroCredits, NodeId, RequestId, Seconds
+from registry.resources import NOTHING, Resources
+from scheduler.clusters import Cluster, Phase, Process
+from scheduler.observed import ObservedProcess
+from scheduler.requests import End, Request, State
+
+RESTART_PAUSES: Final = (0, 1, 5, 30, 120)
+"""Seconds until a slot is filled again after each death of its process; the last one for ever after."""
+
+
+def bearer_of(request: Request) -> Bearer:
+    """Return whose account a placed request moves, and with which tags."""
+    assert request.allocation is not None, request
+    return Bearer(allocation=request.allocation, request=request.id, tags=request.tags)
+
+
+def claim_of(request: Request, processes: Iterable[Process]) -> Claim:
+    """Return the capacity that processes of a request take, or give back, on their nodes."""
+    nodes: dict[NodeId, Resources] = {}
+    for process in processes:
+        nodes[process.node] = nodes.get(process.node, NOTHING) + process.shape
+    return Claim(
+        project=request.project, pool=request.pool, nodes=tuple(sorted(nodes.items(), key=lambda item: item[0]))
+    )
+
+
+def record(work: Work, seen: ObservedProcess, *, now: Seconds) -> None:
+    """Write down what was seen of a slot's running process, if it is news.
+
+    The address comes later than the uid, so both are compared: a process recorded by its uid alone would never
+    be seen to become ready.
+    """
+    request = work.requests.get(seen.request)
+    slots = work.clusters.slots(seen.request)
+    slot = next((one for one in slots if one.name == seen.name and one.released is None), None)
+    if (
+        request is None
+        or slot is None
+        or (slot.uid, slot.started, slot.address)
+        == (
+            seen.uid,
+            seen.started,
+            seen.address,
+        )
+    ):
+        return
+    after = replace(slot, uid=seen.uid, started=seen.started, address=seen.address)
+    if work.clusters.swap(slot, after) and after.ready and not slot.ready:
+        work.journal.add(_became_ready(request, work.clusters.slots(request.id), after, now))
+
+
+def slot_of(work: Work, seen: ObservedProcess) -> Process | None:
+    """Return the slot that an observed incarnation fills, if it still does."""
+    slots = (one for one in work.clusters.slots(seen.request) if one.ordinal == seen.ordinal)
+    return next((one for one in slots if one.name == seen.name and one.released is None), None)
+
+
+def refill(work: Work, slot: Process, due: Charges, *, now: Seconds) -> None:
+    """Charge the process that died and have its slot filled by the next incarnation, after a pause that grows."""
+    pause = RESTART_PAUSES[min(slot.incarnation, len(RESTART_PAUSES)) - 1]
+    after = replace(
+        slot,
+        hold=MicroCredits(slot.hold - due.covered),
+        incarnation=slot.incarnation + 1,
+        uid=None,
+        address=None,
+        started=None,
+        charged_until=None,
+        not_before=Seconds(now + pause),
+    )
+    if work.clusters.swap(slot, after):
+        work.accounts.post(due.entries)
+
+
+def free_slot(work: Work, request: Request, slot: Process, due: Charges, *, now: Seconds) -> None:
+    """Give back a slot's capacity, charge what it used and release the rest of its hold."""
+    after = replace(slot, hold=MicroCredits(0), wanted=False, released=now)
+    if not work.clusters.swap(slot, after):
+        return
+    work.capacity.lock([request.pool])
+    work.capacity.give_back(claim_of(request, [slot]))
+    rest = MicroCredits(slot.hold - due.covered)
+    release = release_entry(bearer_of(request), EntryKey(f"release:{slot.name}"), rest, now)
+    work.accounts.post([*due.entries, *([release] if rest else [])])
+
+
+def free_unseen(work: Work, request_id: RequestId, names: frozenset[str], *, now: Seconds) -> None:
+    """Free the unwanted slots among `names`, whose processes were looked for and do not exist.
+
+    They never started, or are gone without a trace: use that nobody observed is charged to its last charge.
+    """
+    request = work.requests.get(request_id)
+    if request is None or request.state is not State.PLACED:
+        return
+    for slot in work.clusters.slots(request_id):
+        unwanted = request.ending is not None or not slot.wanted
+        if slot.released is None and slot.name in names and unwanted:
+            free_slot(work, request, slot, NO_CHARGES, now=now)
+    finish(work, request_id, now=now)
+
+
+def let_end(work: Work, request_id: RequestId, why: End, *, now: Seconds) -> None:
+    """Decide that a running cluster ends; the reconciler does it. One that ends already keeps its first reason."""
+    before = work.requests.get(request_id)
+    if before is None or before.state is not State.PLACED or before.ending is not None:
+        return
+    if work.requests.swap(before, replace(before, ending=why)):
+        work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDING, details=(("why", why.value),))])
+
+
+def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
+    """End a request whose cluster was to end and has nothing left: its last slot has just been freed."""
+    before = work.requests.get(request_id)
+    if before is None or before.state is not State.PLACED or before.ending is None:
+        return
+    if any(slot.released is None for slot in work.clusters.slots(request_id)):
+        return
+    end_request(work, before, before.ending, now=now)
+    work.vault.destroy(request_id)
+
+
+def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> None:
+    """Write down that a request has ended."""
+    assert before.may_move(State.ENDED), before
+    after = replace(before, state=State.ENDED, reasons=(), end=why, ended=now)
+    if work.requests.swap(before, after):
+        work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDED, details=(("why", why.value),))])
+
+
+def _became_ready(request: Request, slots: Iterable[Process], after: Process, now: Seconds) -> Iterator[Event]:
+    """Tell that a process answers, and that the whole cluster runs where this one was the last to be waited for."""
+    yield Event(request=request.id, at=now, kind=EventKind.PROCESS_READY, details=(("process", after.name),))
+    unreleased = [slot for slot in slots if slot.released is None and slot.ordinal != after.ordinal]
+    before = Cluster(request=request, processes=(*unreleased, replace(after, address=None)))
+    if before.phase is Phase.STARTING and replace(before, processes=(*unreleased, after)).phase is Phase.RUNNING:
+        yield Event(request=request.id, at=now, kind=EventKind.RUNNING)

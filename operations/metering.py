@@ -1,0 +1,138 @@
+"""What clusters used becomes charges: hourly while they run, and once more when a process is seen to have ended."""
+
+from dataclasses import replace
+
+from operations.clusters import bearer_of, finish, free_slot, let_end, refill, slot_of
+from operations.events import Event, EventKind
+from operations.ports.store import Work
+from quotas.charges import Tariff, Use, charges
+from quotas.ledger import HOUR_SECONDS, EntryKey, hold_entry, windows
+from quotas.rates import card_at, price
+from registry.centers import NodeState
+from registry.ids import MicroCredits, RequestId, Seconds, ShareId
+from registry.resources import dominant_ppm
+from scheduler.clusters import HEAD_ORDINAL, Process
+from scheduler.facts import DayOfUse
+from scheduler.observed import ObservedProcess
+from scheduler.policy import DAY, Policy
+from scheduler.requests import End, Request
+
+
+def settle(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -> None:
+    """Charge an ended process to its last second, and free its slot or have it filled again, in one transaction.
+
+    A process that fills no slot any more was settled before or is an orphan: what of its use the ledger lacks is
+    charged to the center. A request that nobody knows, or that never ran, can be charged nothing.
+    """
+    assert seen.ended is not None, seen
+    request = work.requests.get(seen.request)
+    if request is None or request.allocation is None:
+        return
+    slot = slot_of(work, seen)
+    if slot is None:
+        _absorb(work, request, seen, policy)
+        return
+    use = _use(slot, seen, seen.ended)
+    due = charges(bearer_of(request), _tariff(work, request, policy), use, slot.hold)
+    if _is_refilled(work, request, slot):
+        refill(work, slot, due, now=now)
+    else:
+        free_slot(work, request, slot, due, now=now)
+    _count_use(work, request, slot, use)
+    work.journal.add([_ended(seen, now)])
+    if slot.ordinal == HEAD_ORDINAL:
+        let_end(work, request.id, End.HEAD_LOST, now=now)
+    finish(work, request.id, now=now)
+
+
+def accrue(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -> None:
+    """Charge a running process up to the last full hour, so that no outage loses what was already used."""
+    request = work.requests.get(seen.request)
+    slot = slot_of(work, seen)
+    until = Seconds(now - now % HOUR_SECONDS)
+    if request is None or slot is None or slot.started is None or until <= (slot.charged_until or slot.started):
+        return
+    use = _use(slot, seen, until)
+    due = charges(bearer_of(request), _tariff(work, request, policy), use, slot.hold)
+    after = replace(slot, hold=MicroCredits(slot.hold - due.covered), charged_until=until)
+    if work.clusters.swap(slot, after):
+        work.accounts.post(due.entries)
+        _count_use(work, request, slot, use)
+
+
+def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy, *, now: Seconds) -> None:
+    """Hold credit for the next lease of an elastic worker; without it the worker leaves, never the cluster.
+
+    The hold covers what will have been used by the end of the lease and is not charged yet.
+    """
+    request = work.requests.get(request_id)
+    slot = next((one for one in work.clusters.slots(request_id) if one.ordinal == ordinal), None)
+    if request is None or request.deadline is None or slot is None or slot.lease_until is None or not slot.wanted:
+        return
+    until = Seconds(min(now + policy.lease_seconds, request.deadline))
+    tariff, begun = _tariff(work, request, policy), slot.started or now
+    charged = _price(tariff, slot, (slot.charged_until or begun) - begun)
+    missing = MicroCredits(max(0, _price(tariff, slot, until - begun) - charged - slot.hold))
+    key = EntryKey(f"hold:{slot.name}:{until}")
+    refused = work.accounts.hold(hold_entry(bearer_of(request), key, missing, now)) if missing else None
+    if refused is None:
+        work.clusters.swap(slot, replace(slot, hold=MicroCredits(slot.hold + missing), lease_until=until))
+        return
+    work.clusters.swap(slot, replace(slot, wanted=False, stop_by=Seconds(now + policy.notice_seconds)))
+    why = ("reason", refused.code)
+    work.journal.add([Event(request=request.id, at=now, kind=EventKind.SHRANK, details=(why,))])
+
+
+def _absorb(work: Work, request: Request, seen: ObservedProcess, policy: Policy) -> None:
+    """Charge the center with a process that fills no slot, unless its first hour is in the ledger already."""
+    slot = next((one for one in work.clusters.slots(seen.request) if one.ordinal == seen.ordinal), None)
+    if slot is None or seen.ended is None:
+        return
+    use = _use(replace(slot, charged_until=None), seen, seen.ended)
+    work.accounts.post(charges(bearer_of(request), _tariff(work, request, policy), use, MicroCredits(0)).entries)
+
+
+def _price(tariff: Tariff, slot: Process, seconds: int) -> int:
+    return price(tariff.rule, slot.shape, seconds * 1000, percent=tariff.percent)
+
+
+def _tariff(work: Work, request: Request, policy: Policy) -> Tariff:
+    """Return the price that was in force when the request was placed."""
+    assert request.placed is not None, request
+    card = card_at(work.register.rate_cards(), request.placed)
+    rule = card.rule(request.pool) if card else None
+    assert rule is not None, request
+    return Tariff(rule=rule, percent=policy.classes[request.request_class].price_percent)
+
+
+def _use(slot: Process, seen: ObservedProcess, until: Seconds) -> Use:
+    """Return what of a process's life is not charged yet; nothing if it never started."""
+    started = until if seen.started is None else seen.started
+    begins = max(slot.charged_until or started, started)
+    return Use(uid=seen.uid, shape=slot.shape, started=started, begins=Seconds(begins), ends=until)
+
+
+def _count_use(work: Work, request: Request, slot: Process, use: Use) -> None:
+    """Add a use to the days of the project and the institution, as a part of what the pool has today."""
+    path = work.capacity.path(request.project, request.pool)
+    if not path:
+        return
+    ppm = dominant_ppm(slot.shape, path[0].share.quota.nominal)
+    work.accounts.use(
+        DayOfUse(share=share, pool=request.pool, day=hour.begins // DAY, ppm_seconds=ppm * (hour.ends - hour.begins))
+        for hour in windows(use.uid, use.shape, use.begins, use.ends)
+        for share in (ShareId(request.institution), ShareId(request.project))
+    )
+
+
+def _is_refilled(work: Work, request: Request, slot: Process) -> bool:
+    """Tell whether a worker is to be replaced: a wanted one, of a cluster that goes on, on a node that is well."""
+    node = next((one for one in work.capacity.nodes(request.pool) if one.id == slot.node), None)
+    wanted = slot.wanted and slot.ordinal != HEAD_ORDINAL and request.ending is None
+    return wanted and node is not None and node.state is NodeState.READY
+
+
+def _ended(seen: ObservedProcess, now: Seconds) -> Event:
+    cause = ("cause", seen.cause.value if seen.cause else "unseen")
+    details = (("process", seen.name), cause, *((("detail", seen.detail),) if seen.detail else ()))
+    return Event(request=seen.request, at=now, kind=EventKind.PROCESS_ENDED, details=details)

@@ -1,0 +1,157 @@
+"""One pass that brings the outside world to what was decided, and writes down what became of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from operations.clusters import free_unseen, let_end, record
+from operations.metering import accrue, renew_lease, settle
+from operations.ports import Ports
+from operations.ports.backend import BackendUnavailableError, Credentials
+from operations.ports.store import Work
+from quotas.ledger import HOUR_SECONDS
+from registry.ids import RequestId, Seconds
+from scheduler.clusters import Cluster, Process
+from scheduler.diff import diff
+from scheduler.idleness import idle_too_long
+from scheduler.observed import HeadClaim, Observed, ObservedProcess
+from scheduler.policy import Policy
+from scheduler.requests import End
+from scheduler.steps import StartProcesses, Step
+
+log = structlog.get_logger()
+
+Change = Callable[[Work], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """What one pass did: steps begun and failed, changes written, ended processes settled and forgotten."""
+
+    begun: int
+    failed: int
+    written: int
+    settled: int
+
+
+def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
+    """Observe, compare, act, write down. Safe to die anywhere in it: the next pass finds what is left to do.
+
+    What is desired is read after observing, so that every process that was seen is known if it is ours.
+
+    Raises:
+        BackendUnavailableError: nothing could be observed, so nothing was done.
+    """
+    observed = ports.backend.observe()
+    desired = ports.store.read(desired_clusters)
+    now = ports.clock.now()
+    steps = diff(desired, observed, policy, now)
+    begun = sum(_carry_out(ports, step, now) for step in steps)
+    changes = tuple(_changes(desired, observed, policy, now))
+    for change in changes:
+        ports.store.transact(change)
+    settled = sum(_settle(ports, seen, policy, now) for seen in observed.processes)
+    return Pass(begun=begun, failed=len(steps) - begun, written=len(changes), settled=settled)
+
+
+def acquaint(ports: Ports[Work]) -> None:
+    """Tell a new backend how to reach the clusters that were running before it: once, when the loop begins."""
+    for cluster in ports.store.read(desired_clusters):
+        credentials = ports.store.read(credentials_of, cluster.request.id)
+        if credentials is not None:
+            ports.backend.know(cluster.request.id, credentials)
+
+
+def desired_clusters(work: Work) -> tuple[Cluster, ...]:
+    """Return every placed request with the slots that are not released."""
+    return work.clusters.live()
+
+
+def credentials_of(work: Work, request: RequestId) -> Credentials | None:
+    """Return a cluster's credentials."""
+    return work.vault.get(request)
+
+
+def keep_credentials(work: Work, request: RequestId, credentials: Credentials) -> Credentials:
+    """Keep a cluster's credentials and return those that are kept: the first ever made, whoever made these."""
+    work.vault.keep(request, credentials)
+    kept = work.vault.get(request)
+    assert kept is not None, request
+    return kept
+
+
+def _carry_out(ports: Ports[Work], step: Step, now: Seconds) -> bool:
+    """Begin one step; a failure is its own, the next pass tries again."""
+    try:
+        ports.backend.carry_out(step, _credentials(ports, step, now))
+    except BackendUnavailableError as error:
+        log.warning("step failed", step=type(step).__name__, request=step.request, error=str(error))
+        return False
+    return True
+
+
+def _credentials(ports: Ports[Work], step: Step, now: Seconds) -> Credentials | None:
+    """Return the cluster's credentials, made and kept before the first process is made from them."""
+    kept = ports.store.read(credentials_of, step.request)
+    if kept is None and isinstance(step, StartProcesses):
+        made = ports.authority.issue(step.request, now=now, until=step.last_second)
+        return ports.store.transact(keep_credentials, step.request, made)
+    return kept
+
+
+def _settle(ports: Ports[Work], seen: ObservedProcess, policy: Policy, now: Seconds) -> bool:
+    """Settle a process that ended, and only then remove its last trace."""
+    if seen.ended is None:
+        return False
+    ports.store.transact(settle, seen, policy, now=now)
+    ports.backend.forget(seen.name, seen.uid)
+    return True
+
+
+def _changes(desired: Sequence[Cluster], observed: Observed, policy: Policy, now: Seconds) -> Iterator[Change]:
+    """Yield what has to be written: news of processes, charges and leases that are due, clusters that must end."""
+    seen = {process.name: process for process in observed.processes}
+    for cluster in desired:
+        for slot in cluster.processes:
+            if process := seen.get(slot.name):
+                yield from _slot_changes(slot, process, policy, now)
+        if why := _must_end(cluster, observed.heads.get(cluster.request.id), policy, now):
+            yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
+        if unseen := _unseen(cluster, seen):
+            yield partial(free_unseen, request_id=cluster.request.id, names=unseen, now=now)
+
+
+def _slot_changes(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Change]:
+    if seen.ended is not None:
+        return
+    if (slot.uid, slot.started, slot.address) != (seen.uid, seen.started, seen.address):
+        yield partial(record, seen=seen, now=now)
+    since = slot.charged_until or slot.started
+    if since is not None and since // HOUR_SECONDS < now // HOUR_SECONDS:
+        yield partial(accrue, seen=seen, policy=policy, now=now)
+    if slot.wanted and slot.lease_until is not None and slot.lease_until - now < policy.lease_seconds // 2:
+        yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
+
+
+def _must_end(cluster: Cluster, claim: HeadClaim | None, policy: Policy, now: Seconds) -> End | None:
+    request, head = cluster.request, cluster.head
+    assert request.placed is not None, request
+    assert request.deadline is not None, request
+    if request.ending is not None:
+        return None
+    if now >= request.deadline:
+        return End.WALLTIME
+    if (head is None or not head.ready) and now - request.placed >= policy.start_patience_seconds:
+        return End.NEVER_STARTED
+    return End.IDLE if idle_too_long(request, claim, now) else None
+
+
+def _unseen(cluster: Cluster, seen: dict[str, ObservedProcess]) -> frozenset[str]:
+    """Return the slots that nobody wants any more and whose processes do not exist."""
+    return frozenset(
+        slot.name
+        for slot in cluster.processes
+        if slot.name not in seen and (cluster.request.ending is not None or not slot.wanted)
+    )

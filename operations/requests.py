@@ -1,0 +1,127 @@
+"""What people do with requests: submit, hold and release, scale, cancel, and ask why they wait."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from operations.clusters import end_request, let_end
+from operations.events import Event, EventKind
+from operations.ports.store import UsedKey, Work
+from operations.reasons import KeyUsedOtherwise, NotPending, NotRunning, OutsideWorkerRange, Reason, Refused, Unknown
+from registry.ids import RequestId, Seconds
+from scheduler.clusters import Part, Process
+from scheduler.fitting import never_fits
+from scheduler.policy import Policy
+from scheduler.reasons import UnknownEnvironment
+from scheduler.requests import Draft, End, Request, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayKey:
+    """An idempotency key as a caller sent it, with the fingerprint of everything that was asked with it."""
+
+    key: str
+    fingerprint: str
+
+
+def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *, now: Seconds) -> Request | Refused:
+    """Accept a request, or say why it could never run; a repeated key gets its first answer."""
+    if replay and (earlier := work.keys.used(draft.person, replay.key)):
+        return _first_answer(work, earlier, replay)
+    if reasons := _obstacles(work, draft, policy):
+        return Refused(reasons=reasons)
+    request = draft.accepted(now)
+    work.requests.add(request)
+    if replay:
+        use = UsedKey(fingerprint=replay.fingerprint, request=request.id)
+        work.keys.keep(draft.person, replay.key, use, now=now)
+    work.journal.add([Event(request=request.id, at=now, kind=EventKind.SUBMITTED)])
+    return request
+
+
+def cancel(work: Work, request_id: RequestId, *, now: Seconds) -> Request | Refused:
+    """End a request: at once if it waits, through the reconciler if it runs. To cancel again changes nothing."""
+    request = work.requests.get(request_id)
+    if request is None:
+        return Refused(reasons=(Unknown(what="request"),))
+    if request.state is State.PENDING:
+        end_request(work, request, End.CANCELLED, now=now)
+    else:
+        let_end(work, request_id, End.CANCELLED, now=now)
+    return _again(work, request_id)
+
+
+def hold(work: Work, request_id: RequestId, *, by_operator: bool, now: Seconds) -> Request | Refused:
+    """Keep a pending request from starting until it is released by whoever held it."""
+    return _set_hold(work, request_id, by_operator=by_operator, held=True, now=now)
+
+
+def release(work: Work, request_id: RequestId, *, by_operator: bool, now: Seconds) -> Request | Refused:
+    """Let a held request take its turn again."""
+    return _set_hold(work, request_id, by_operator=by_operator, held=False, now=now)
+
+
+def scale(work: Work, request_id: RequestId, workers: int, policy: Policy, *, now: Seconds) -> Request | Refused:
+    """Say how many workers a running cluster should have.
+
+    More are given by the next cycle as far as there is room; fewer begin to drain at once, the youngest first.
+    """
+    request = work.requests.get(request_id)
+    if request is None:
+        return Refused(reasons=(Unknown(what="request"),))
+    if request.state is not State.PLACED or request.ending is not None:
+        return Refused(reasons=(NotRunning(state=request.state),))
+    if not request.workers_min <= workers <= request.workers_max:
+        return Refused(
+            reasons=(OutsideWorkerRange(asked=workers, least=request.workers_min, most=request.workers_max),)
+        )
+    work.requests.swap(request, replace(request, workers_wanted=workers))
+    leaving = _youngest(work.clusters.slots(request_id), workers)
+    for slot in leaving:
+        work.clusters.swap(slot, replace(slot, wanted=False, stop_by=Seconds(now + policy.notice_seconds)))
+    details = (("workers", str(workers)), ("leaving", str(len(leaving))))
+    work.journal.add([Event(request=request_id, at=now, kind=EventKind.SCALED, details=details)])
+    return _again(work, request_id)
+
+
+def _obstacles(work: Work, draft: Draft, policy: Policy) -> tuple[Reason, ...]:
+    if work.register.environment(draft.environment) is None:
+        return (UnknownEnvironment(environment=draft.environment),)
+    nodes = work.capacity.nodes(draft.pool)
+    path = work.capacity.path(draft.project, draft.pool)
+    return never_fits(draft, policy.classes[draft.request_class], nodes, path)
+
+
+def _first_answer(work: Work, earlier: UsedKey, replay: ReplayKey) -> Request | Refused:
+    if earlier.fingerprint != replay.fingerprint:
+        return Refused(reasons=(KeyUsedOtherwise(),))
+    return _again(work, earlier.request)
+
+
+def _set_hold(work: Work, request_id: RequestId, *, by_operator: bool, held: bool, now: Seconds) -> Request | Refused:
+    request = work.requests.get(request_id)
+    if request is None:
+        return Refused(reasons=(Unknown(what="request"),))
+    if request.state is not State.PENDING:
+        return Refused(reasons=(NotPending(state=request.state),))
+    after = replace(request, operator_hold=held) if by_operator else replace(request, user_hold=held)
+    if after == request:
+        return request
+    work.requests.swap(request, after)
+    by = ("by", "operator" if by_operator else "user")
+    kind = EventKind.HELD if held else EventKind.UNHELD
+    work.journal.add([Event(request=request_id, at=now, kind=kind, details=(by,))])
+    return _again(work, request_id)
+
+
+def _youngest(slots: Sequence[Process], workers: int) -> list[Process]:
+    """Return the elastic workers beyond a number, the youngest first; guaranteed ones are never among them."""
+    wanted = [slot for slot in slots if slot.wanted and slot.part is not Part.HEAD]
+    excess = max(0, len(wanted) - workers)
+    elastic = [slot for slot in wanted if slot.part is Part.ELASTIC]
+    return sorted(elastic, key=lambda slot: -slot.ordinal)[:excess]
+
+
+def _again(work: Work, request_id: RequestId) -> Request:
+    request = work.requests.get(request_id)
+    assert request is not None, request_id
+    return request

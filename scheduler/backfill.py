@@ -1,0 +1,103 @@
+"""The protected starts of blocked requests, and what may run beside them on each node."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from registry.centers import Node, NodeState
+from registry.ids import NodeId, PoolId, RequestId, Seconds
+from registry.resources import NOTHING, Resources
+from scheduler.clusters import Cluster, Process
+from scheduler.fitting import Packing, place
+from scheduler.policy import Policy
+from scheduler.profile import Return, free_over_time, releases_at, returns
+from scheduler.requests import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """Nodes that a request will get at `starts` at the latest, and what they have left beside it then."""
+
+    request: RequestId
+    starts: Seconds
+    beside: Mapping[NodeId, Resources]
+
+    def less(self, processes: Iterable[Process]) -> "Reservation":
+        """Return the reservation with less beside it, because these processes will still run when it starts."""
+        beside = dict(self.beside)
+        for process in processes:
+            beside[process.node] -= process.shape
+        return replace(self, beside=beside)
+
+
+def reserve(request: Request, free: Mapping[NodeId, Resources], coming: Iterable[Return]) -> Reservation | None:
+    """Reserve the earliest moment at which running work has left room for the whole gang.
+
+    This is the shadow time of EASY (Lifka, "The ANL/IBM SP scheduling system", 1995), kept per node instead of as a
+    pool total. None if even the last return does not make room, as when nodes are draining.
+    """
+    for at, amounts in free_over_time(free, coming):
+        packing = place(request, amounts)
+        if isinstance(packing, Packing):
+            taken = packing.by_node(request)
+            beside = {node: amount - taken.get(node, NOTHING) for node, amount in amounts.items()}
+            return Reservation(request=request.id, starts=at, beside=beside)
+    return None
+
+
+class Floor:
+    """The ready nodes of all pools while a plan is made: what is free, what comes back, what is protected."""
+
+    def __init__(self, nodes: Iterable[Node], clusters: Iterable[Cluster], policy: Policy, now: Seconds) -> None:
+        self._policy = policy
+        self._now = now
+        self._free: dict[PoolId, dict[NodeId, Resources]] = {}
+        self._coming: dict[PoolId, list[Return]] = {}
+        self._reservations: dict[PoolId, list[Reservation]] = {}
+        for node in nodes:
+            if node.state is NodeState.READY:
+                self._free.setdefault(node.pool, {})[node.id] = node.free
+        for cluster in clusters:
+            self._expect(cluster)
+
+    def free(self, pool: PoolId) -> Mapping[NodeId, Resources]:
+        """Return what is free now, protected or not."""
+        return self._free.get(pool, {})
+
+    def open_until(self, pool: PoolId, ends: Seconds) -> Mapping[NodeId, Resources]:
+        """Return what work that is gone by `ends` may take now without delaying a protected start."""
+        free = self.free(pool)
+        for reservation in self.protected_before(pool, ends):
+            free = {node: amount.least(reservation.beside[node]) for node, amount in free.items()}
+        return free
+
+    def protected_before(self, pool: PoolId, ends: Seconds) -> tuple[Reservation, ...]:
+        """Return the protected starts that come before `ends`."""
+        return tuple(one for one in self._reservations.get(pool, ()) if one.starts < ends)
+
+    def take(self, cluster: Cluster) -> None:
+        """Put the processes of a cluster on their nodes."""
+        pool, outlasts = cluster.request.pool, releases_at(cluster, self._policy, self._now)
+        for process in cluster.processes:
+            self._free[pool][process.node] -= process.shape
+        self._reservations[pool] = [
+            one.less(cluster.processes) if one.starts < outlasts else one for one in self._reservations.get(pool, ())
+        ]
+        self._expect(cluster)
+
+    def reserve(self, request: Request) -> Reservation | None:
+        """Protect the start of a request, if the policy has a reservation left and a moment can be told."""
+        kept = self._reservations.setdefault(request.pool, [])
+        if len(kept) >= self._policy.reservations:
+            return None
+        base = self.free(request.pool)
+        for earlier in kept:
+            base = {node: amount.least(earlier.beside[node]) for node, amount in base.items()}
+        coming = sorted(self._coming.get(request.pool, ()), key=lambda item: (item.at, item.node))
+        reservation = reserve(request, base, coming)
+        if reservation is not None:
+            kept.append(reservation)
+        return reservation
+
+    def _expect(self, cluster: Cluster) -> None:
+        coming = returns(cluster, releases_at(cluster, self._policy, self._now))
+        self._coming.setdefault(cluster.request.pool, []).extend(coming)

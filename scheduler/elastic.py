@@ -1,0 +1,79 @@
+"""Idle capacity for running clusters that want more workers, shared out between institutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from registry.ids import InstitutionId, PoolId, RequestId, ShareId
+from registry.resources import NOTHING, Resources, dominant_ppm
+from scheduler.clusters import Cluster, Process
+from scheduler.plan import Growth
+from scheduler.requests import Request
+from scheduler.room import Room
+from scheduler.snapshot import Snapshot
+
+
+def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
+    """Give elastic workers, one at a time, to the institution that holds the least of its entitlement.
+
+    Weighted max-min on dominant shares (Ghodsi et al., "Dominant Resource Fairness", NSDI 2011); inside one
+    institution the oldest request goes first. A cluster that cannot be given one more is not asked again.
+    """
+    scale = _Scale(snapshot)
+    hungry = [appetite for cluster in snapshot.clusters() if (appetite := _Appetite.of(cluster))]
+    given: dict[RequestId, list[Process]] = {appetite.request.id: [] for appetite in hungry}
+    while hungry:
+        appetite = min(hungry, key=lambda one: (scale.satisfaction(one.request), one.request.submitted, one.request.id))
+        more = given[appetite.request.id]
+        process = room.grow(appetite.cluster, appetite.request.next_ordinal + len(more))
+        if process is not None:
+            more.append(process)
+            scale.add(appetite.request, process)
+        if process is None or len(more) == appetite.missing:
+            hungry.remove(appetite)
+            if more:
+                yield Growth(request=appetite.request, processes=tuple(more))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Appetite:
+    """A cluster that has fewer workers than it wants."""
+
+    cluster: Cluster
+    missing: int
+
+    @classmethod
+    def of(cls, cluster: Cluster) -> _Appetite | None:
+        has = sum(worker.wanted for worker in cluster.workers)
+        missing = cluster.request.workers_wanted - has
+        return cls(cluster=cluster, missing=missing) if missing > 0 and not cluster.request.ending else None
+
+    @property
+    def request(self) -> Request:
+        return self.cluster.request
+
+
+class _Scale:
+    """What each institution holds of each pool, weighed against its nominal quota."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._wholes = snapshot.wholes()
+        self._shares = snapshot.shares
+        self._held: Counter[tuple[InstitutionId, PoolId]] = Counter()
+        for cluster in snapshot.clusters():
+            for process in cluster.processes:
+                self.add(cluster.request, process)
+
+    def add(self, request: Request, process: Process) -> None:
+        self._held[request.institution, request.pool] += self._ppm(request.pool, process.shape)
+
+    def satisfaction(self, request: Request) -> float:
+        """Return what the institution of a request holds as a multiple of its nominal quota."""
+        share = self._shares.get((ShareId(request.institution), request.pool))
+        entitled = self._ppm(request.pool, share.quota.nominal) if share else 0
+        return self._held[request.institution, request.pool] / entitled if entitled else float("inf")
+
+    def _ppm(self, pool: PoolId, amount: Resources) -> int:
+        return dominant_ppm(amount, self._wholes.get(pool, NOTHING))

@@ -1,0 +1,73 @@
+"""What a cycle decided, as data: an answer for every request whose answer changed."""
+
+from dataclasses import dataclass
+
+from quotas.reasons import NoCredit, NoShare, ShareFull
+from registry.ids import AllocationId, RequestId, Seconds
+from scheduler.clusters import Process
+from scheduler.reasons import (
+    ClassShareFull,
+    HeldByOperator,
+    HeldByUser,
+    NodesFull,
+    NoRate,
+    PersonAtClassLimit,
+    WouldDelayReserved,
+)
+from scheduler.requests import Request
+
+WaitReason = (
+    HeldByUser
+    | HeldByOperator
+    | PersonAtClassLimit
+    | ClassShareFull
+    | NoShare
+    | ShareFull
+    | NoRate
+    | NoCredit
+    | NodesFull
+    | WouldDelayReserved
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A pending request starts: on these slots, charged to this allocation, until this deadline."""
+
+    request: Request
+    allocation: AllocationId
+    deadline: Seconds
+    processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A running cluster gets these elastic workers."""
+
+    request: Request
+    processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Pending requests that are stopped by the same things."""
+
+    codes: tuple[str, ...]
+    requests: tuple[RequestId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything one cycle decided; what is not named keeps the answer it has."""
+
+    placements: tuple[Placement, ...] = ()
+    growths: tuple[Growth, ...] = ()
+    waits: tuple[Wait, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether there is anything to apply."""
+        return bool(self.placements or self.growths or self.waits)
+
+    def answers(self) -> tuple[Placement | Growth, ...]:
+        """Return everything that takes room."""
+        return (*self.placements, *self.growths)

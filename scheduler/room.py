@@ -1,0 +1,204 @@
+"""What is left while a plan is made: each decision takes from it, everything else only looks."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from quotas.allocations import Credit, covering, most_available
+from quotas.claims import Tree, shortages
+from quotas.rates import price, price_of_all
+from quotas.reasons import NoCredit, NoShare
+from registry.ids import MicroCredits, PersonId, PoolId, Seconds
+from registry.resources import NOTHING, Resources, names
+from scheduler.backfill import Floor, Reservation
+from scheduler.clusters import HEAD_ORDINAL, Cluster, Part, Process
+from scheduler.fitting import Crowded, Packing, place, place_worker
+from scheduler.plan import Placement, WaitReason
+from scheduler.policy import ClassRule
+from scheduler.profile import releases_at
+from scheduler.reasons import (
+    ClassShareFull,
+    HeldByOperator,
+    HeldByUser,
+    NodesFull,
+    NoRate,
+    PersonAtClassLimit,
+    WouldDelayReserved,
+)
+from scheduler.requests import Request, RequestClass
+from scheduler.snapshot import Snapshot
+
+
+class Room:
+    """The center's room during one cycle: nodes, shares, credit and the caps of classes and people."""
+
+    def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
+        clusters = snapshot.clusters()
+        self._snapshot = snapshot
+        self._policy = snapshot.policy
+        self._now = now
+        self._wholes = snapshot.wholes()
+        self._tree = Tree(snapshot.shares.values())
+        self._floor = Floor(snapshot.nodes.values(), clusters, snapshot.policy, now)
+        self._credit = Credit(snapshot.allocations.values())
+        self._running: Counter[tuple[PersonId, RequestClass]] = Counter()
+        self._granted: dict[tuple[PoolId, RequestClass], Resources] = {}
+        for cluster in clusters:
+            self._running[cluster.request.person, cluster.request.request_class] += 1
+            self._grant_to_class(cluster)
+
+    def reasons(self, request: Request) -> tuple[WaitReason, ...]:
+        """Return everything that stops a pending request now, all of it; nothing if it can start."""
+        return (
+            *self._held(request),
+            *self._capped(request),
+            *self._short_of_quota(request),
+            *self._short_of_credit(request),
+            *self._short_of_nodes(request),
+        )
+
+    def start(self, request: Request) -> Placement:
+        """Place a request that nothing stops, and take its room."""
+        packing = place(request, self._floor.open_until(request.pool, self._would_end(request)))
+        allocation = covering(self._credit.of(request.project), self._price(request), self._now)
+        assert isinstance(packing, Packing), request
+        assert allocation is not None, request
+        placement = Placement(
+            request=request,
+            allocation=allocation.id,
+            deadline=Seconds(self._now + request.walltime_seconds),
+            processes=tuple(self._gang(request, packing)),
+        )
+        placed = replace(request, placed=self._now, deadline=placement.deadline, allocation=allocation.id)
+        self._take(Cluster(request=placed, processes=placement.processes))
+        self._running[request.person, request.request_class] += 1
+        return placement
+
+    def reserve(self, request: Request) -> Reservation | None:
+        """Protect the start of a request that only nodes stop."""
+        return self._floor.reserve(request)
+
+    def grow(self, cluster: Cluster, ordinal: int) -> Process | None:
+        """Give a running cluster one more elastic worker if everything allows it, and take its room."""
+        request = cluster.request
+        assert request.placed is not None, request
+        assert request.deadline is not None, request
+        assert request.allocation is not None, request
+        rule = self._snapshot.rule(request.pool, request.placed)
+        node = place_worker(
+            request, self._floor.open_until(request.pool, releases_at(cluster, self._policy, self._now))
+        )
+        lease = min(self._policy.lease_seconds, request.deadline - self._now)
+        if rule is None or node is None or lease <= 0 or self._over_quota(request, request.worker):
+            return None
+        hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
+        if hold > self._credit.left(request.project, request.allocation):
+            return None
+        process = Process(
+            request=request.id,
+            ordinal=ordinal,
+            part=Part.ELASTIC,
+            node=node,
+            shape=request.worker,
+            hold=hold,
+            lease_until=Seconds(self._now + lease),
+        )
+        self._take(Cluster(request=request, processes=(process,)))
+        return process
+
+    def _held(self, request: Request) -> Iterator[WaitReason]:
+        if request.user_hold:
+            yield HeldByUser()
+        if request.operator_hold:
+            yield HeldByOperator()
+
+    def _capped(self, request: Request) -> Iterator[WaitReason]:
+        most = self._class(request).most_per_person
+        running = self._running[request.person, request.request_class]
+        if running >= most:
+            yield PersonAtClassLimit(request_class=request.request_class, running=running, most=most)
+        needed, left = request.gang_total(), self._left_to_class(request)
+        for name in names(needed):
+            if needed.amount(name) > left.amount(name):
+                yield ClassShareFull(
+                    request_class=request.request_class,
+                    pool=request.pool,
+                    resource=name,
+                    needed=needed.amount(name),
+                    left=max(0, left.amount(name)),
+                )
+
+    def _short_of_quota(self, request: Request) -> Iterator[WaitReason]:
+        path = self._tree.path(request.project, request.pool)
+        if path:
+            yield from shortages(path, request.gang_total())
+        else:
+            yield NoShare(project=request.project, pool=request.pool)
+
+    def _short_of_credit(self, request: Request) -> Iterator[WaitReason]:
+        if self._snapshot.rule(request.pool, self._now) is None:
+            yield NoRate(pool=request.pool)
+            return
+        needed, allocations = self._price(request), self._credit.of(request.project)
+        if covering(allocations, needed, self._now) is None:
+            yield NoCredit(project=request.project, needed=needed, available=most_available(allocations, self._now))
+
+    def _short_of_nodes(self, request: Request) -> Iterator[WaitReason]:
+        ends = self._would_end(request)
+        if isinstance(place(request, self._floor.open_until(request.pool, ends)), Packing):
+            return
+        packing = place(request, self._floor.free(request.pool))
+        if isinstance(packing, Crowded):
+            yield NodesFull(pool=request.pool, processes=request.workers_min + 1, placeable=packing.placeable)
+        else:
+            first = min(one.starts for one in self._floor.protected_before(request.pool, ends))
+            yield WouldDelayReserved(pool=request.pool, reserved_from=first, would_end=ends)
+
+    def _over_quota(self, request: Request, amount: Resources) -> bool:
+        path = self._tree.path(request.project, request.pool)
+        return not path or bool(shortages(path, amount)) or not amount.within(self._left_to_class(request))
+
+    def _would_end(self, request: Request) -> Seconds:
+        return Seconds(self._now + request.walltime_seconds + self._policy.termination_slack_seconds)
+
+    def _class(self, request: Request) -> ClassRule:
+        return self._policy.classes[request.request_class]
+
+    def _left_to_class(self, request: Request) -> Resources:
+        percent = self._class(request).share_percent
+        whole = self._wholes.get(request.pool, NOTHING)
+        allowed = Resources.of((name, n * percent // 100) for name, n in whole.items())
+        return allowed - self._granted.get((request.pool, request.request_class), NOTHING)
+
+    def _price(self, request: Request) -> MicroCredits:
+        rule, percent = self._snapshot.rule(request.pool, self._now), self._class(request).price_percent
+        assert rule is not None, request.pool
+        return price_of_all(rule, request.gang(), request.walltime_seconds, percent=percent)
+
+    def _gang(self, request: Request, packing: Packing) -> Iterator[Process]:
+        rule, percent = self._snapshot.rule(request.pool, self._now), self._class(request).price_percent
+        assert rule is not None, request.pool
+        for ordinal, (node, shape) in enumerate(zip((packing.head, *packing.workers), request.gang(), strict=True)):
+            yield Process(
+                request=request.id,
+                ordinal=ordinal,
+                part=Part.HEAD if ordinal == HEAD_ORDINAL else Part.GUARANTEED,
+                node=node,
+                shape=shape,
+                hold=price(rule, shape, request.walltime_seconds * 1000, percent=percent),
+            )
+
+    def _take(self, cluster: Cluster) -> None:
+        """Take what new slots of a cluster need of everything there is."""
+        request = cluster.request
+        assert request.allocation is not None, request
+        self._floor.take(cluster)
+        self._grant_to_class(cluster)
+        for process in cluster.processes:
+            self._tree.grant(request.project, request.pool, process.shape)
+            self._credit.hold(request.project, request.allocation, process.hold)
+
+    def _grant_to_class(self, cluster: Cluster) -> None:
+        key = (cluster.request.pool, cluster.request.request_class)
+        for process in cluster.processes:
+            self._granted[key] = self._granted.get(key, NOTHING) + process.shape
