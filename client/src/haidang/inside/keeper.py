@@ -1,0 +1,360 @@
+"""The keeper of one process: it forks it, watches it, measures it, ends all that it left behind, and writes its end.
+
+Every Dask process has a keeper of its own between itself and the warm process. The keeper stays when the warm process
+ends, so an end is seen, timed and measured whoever else is gone; and as the reaper of orphans it is the ancestor of
+whatever a task forks, however often that forked, so nothing outlives the process and nothing of another cluster under
+the same uid is touched. The process dies with its keeper: what nobody can bill does not run.
+"""
+
+import contextlib
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from haidang.inside import cgroups, folders, kernel, runs, tenant
+from haidang.inside.runs import Cause
+
+SAMPLE_SECONDS: Final = 1.0
+PULSE_SAMPLES: Final = 5
+SEEK_SECONDS: Final = 0.05
+LARGEST_LOG_BYTES: Final = 8 * 1024 * 1024
+KEPT_LOG_BYTES: Final = 1024 * 1024
+_LARGEST_MESSAGE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What a keeper is told: one start, where it happens, and the descriptors it alone keeps open.
+
+    `rings` is a pipe shared by processes started together: the head's keeper has its writing end and closes it when the
+    head is ready, which wakes all others at once.
+    """
+
+    data: Path
+    scratch: Path
+    start: runs.Start
+    head: runs.ProcessName
+    folder: int
+    credentials: int
+    rings: int
+    cgroup: Path | None
+
+    @property
+    def is_head(self) -> bool:
+        return self.start.name == self.head
+
+    @property
+    def home(self) -> Path:
+        """Return the folder in which the process runs and leaves its files."""
+        return self.scratch / str(self.start.name)
+
+
+def keep(errand: Errand) -> NoReturn:
+    """Run one process to its end and exit; whatever goes wrong here ends the process with its keeper."""
+    status = 1
+    try:
+        _Keeper(errand).keep()
+        status = 0
+    except BaseException:  # noqa: BLE001 - in a fork nothing may return into the caller's loop
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+class _Keeper:
+    """The keeper's own state while its process lives."""
+
+    __slots__ = (
+        "_cause",
+        "_channel",
+        "_detail",
+        "_errand",
+        "_group",
+        "_meter",
+        "_pid",
+        "_poll",
+        "_rings",
+        "_seeks",
+        "_since",
+    )
+
+    def __init__(self, errand: Errand) -> None:
+        os.setsid()
+        kernel.adopt_orphans()
+        kernel.rename_process("haidang-keeper")
+        self._errand = errand
+        self._rings: int | None = errand.rings
+        self._poll = select.poll()
+        self._cause: Cause | None = None
+        self._detail = ""
+        self._seeks = not errand.is_head
+        # Ends are counted from the start on a clock that nobody sets: a corrected wall clock lengthens no bill.
+        self._since = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._group = cgroups.make(errand.cgroup, str(errand.start.name), errand.start.memory_bytes)
+        self._meter = _Meter(errand.start.memory_bytes, self._group)
+        self._pid, self._channel = self._fork()
+
+    def _fork(self) -> tuple[int, socket.socket]:
+        home = self._errand.home
+        home.mkdir(mode=0o700)
+        if self._errand.start.unix_uid is not None:
+            os.chown(home, self._errand.start.unix_uid, self._errand.start.unix_uid)
+        log = folders.open_log(self._errand.folder, self._errand.start.unix_uid)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        keeper = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            cgroups.enter(self._group)
+            tenant.become(
+                tenant.Part(
+                    name=self._errand.start.name,
+                    head=self._errand.head,
+                    home=home,
+                    start=self._errand.start,
+                    keeper=keeper,
+                    log=log,
+                    credentials=self._errand.credentials,
+                    channel=theirs,
+                )
+            )
+        theirs.close()
+        os.close(log)
+        os.close(self._errand.credentials)
+        return pid, ours
+
+    # The loop
+
+    def keep(self) -> None:
+        process = os.pidfd_open(self._pid)
+        reactions: dict[int, Callable[[], None]] = {self._channel.fileno(): self._hear, self._stop_signal(): self._stop}
+        if not self._errand.is_head:
+            reactions[self._errand.rings] = self._head_moved
+        for descriptor in (process, *reactions):
+            self._poll.register(descriptor, select.POLLIN)
+        self._beat()
+        self._persist_start()
+        samples, sample_at = 0, time.monotonic() + SAMPLE_SECONDS
+        while True:
+            events = self._poll.poll(self._patience(sample_at) * 1000)
+            if any(descriptor == process for descriptor, _ in events):
+                break
+            for descriptor, _ in events:
+                reactions[descriptor]()
+            if self._seeks and not events:
+                self._seek_head()
+            if time.monotonic() >= sample_at:
+                samples, sample_at = samples + 1, time.monotonic() + SAMPLE_SECONDS
+                self._sample(pulse=samples % PULSE_SAMPLES == 0)
+        self._finish()
+
+    def _patience(self, sample_at: float) -> float:
+        patience = max(0.0, sample_at - time.monotonic())
+        # As long as there is a pipe to the head's keeper the worker's is woken by it, else it has to look.
+        return min(patience, SEEK_SECONDS) if self._seeks and self._rings is None else patience
+
+    def _stop_signal(self) -> int:
+        """Return a descriptor that can be read once somebody ends this process through its keeper."""
+        wakes, woken = socket.socketpair()
+        woken.settimeout(0)
+        signal.set_wakeup_fd(woken.detach(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        return wakes.detach()
+
+    def _persist_start(self) -> None:
+        """Bring the start to the disk: after the fork, so that nobody waits for it."""
+        with contextlib.suppress(OSError):
+            os.fsync(self._errand.folder)
+            for file in (runs.START, runs.PULSE):
+                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._errand.folder)
+                os.fsync(descriptor)
+                os.close(descriptor)
+
+    # What the loop reacts to
+
+    def _hear(self) -> None:
+        """Take the process's word for its ports, once; after that it has nothing to say here."""
+        content = self._channel.recv(_LARGEST_MESSAGE)
+        if not content:
+            self._hang_up()
+            return
+        try:
+            doors = runs.parse_doors(content)
+        except runs.RejectedError as error:
+            self._end(Cause.KILLED, f"its process named its ports wrongly: {error}")
+            return
+        folders.write(self._errand.folder, runs.DOORS, {"comm": doors.comm, "state": doors.state})
+        self._seeks = False
+        if self._errand.is_head:
+            os.close(self._errand.rings)
+        folders.ring(self._errand.data)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        self._seeks = False
+        self._poll.unregister(self._channel)
+        self._channel.close()
+
+    def _head_moved(self) -> None:
+        """The keeper of the head closed its end, or none was started together with this worker."""
+        self._poll.unregister(self._errand.rings)
+        os.close(self._errand.rings)
+        self._rings = None
+        self._seek_head()
+
+    def _seek_head(self) -> None:
+        """Tell a worker where its Dask scheduler is, as soon as that is known; it waits, but not for ever."""
+        try:
+            head = runs.read_run(self._errand.data, str(self._errand.head))
+        except runs.RejectedError:
+            head = None
+        if head is not None and head.end is not None:
+            self._end(Cause.STOPPED, "its Dask scheduler ended before it")
+        elif head is not None and head.doors is not None:
+            with contextlib.suppress(OSError):
+                self._channel.send(head.doors.address.encode())
+            self._seeks = False
+
+    def _stop(self) -> None:
+        self._end(Cause.STOPPED, "")
+
+    def _end(self, cause: Cause, detail: str) -> None:
+        """Kill the process and everything that came from it; the first reason is the one that is told."""
+        if self._cause is None:
+            self._cause, self._detail = cause, detail
+        kernel.kill_all(kernel.descendants(os.getpid()))
+
+    # Measuring
+
+    def _sample(self, *, pulse: bool) -> None:
+        family = kernel.descendants(os.getpid())
+        if (excess := self._meter.sample(family)) is not None:
+            self._end(Cause.MEMORY, excess)
+        if pulse:
+            self._beat()
+        self._reap_orphans()
+        _trim(self._errand.folder)
+
+    def _reap_orphans(self) -> None:
+        """Let go of what the process forked and left and that has ended, but not yet of the process itself."""
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while (ended := os.waitid(os.P_ALL, 0, options)) is not None and ended.si_pid != self._pid:
+            os.waitpid(ended.si_pid, 0)
+
+    def _beat(self) -> None:
+        keeper, process = kernel.life(os.getpid()), kernel.life(self._pid)
+        if keeper is None or process is None:
+            return
+        fields = {
+            "at": self._now(),
+            "keeper": {"pid": keeper.pid, "ticks": keeper.ticks},
+            "process": {"pid": process.pid, "ticks": process.ticks},
+            "cpu_milliseconds": kernel.cpu_milliseconds(kernel.descendants(os.getpid())),
+            "peak_bytes": self._meter.peak_bytes,
+        }
+        folders.write(self._errand.folder, runs.PULSE, fields)
+
+    def _now(self) -> int:
+        return self._errand.start.started + int((time.clock_gettime(time.CLOCK_BOOTTIME) - self._since) * 1000)
+
+    # The end
+
+    def _finish(self) -> None:
+        status = self._reap_family()
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        ended = self._now()
+        if self._cause is None and (excess := self._meter.killed_by_kernel()) is not None:
+            self._cause, self._detail = Cause.MEMORY, excess
+        end = runs.End(
+            ended=ended,
+            cause=self._cause or (Cause.KILLED if status < 0 else Cause.EXITED),
+            detail=self._detail or tenant.meaning(status),
+            status=status,
+            cpu_milliseconds=int((usage.ru_utime + usage.ru_stime) * 1000),
+            peak_bytes=max(self._meter.peak_bytes, usage.ru_maxrss * 1024),
+        )
+        folders.write(self._errand.folder, runs.END, folders.end_fields(end), durable=True)
+        folders.ring(self._errand.data)
+        cgroups.remove(self._group)
+        shutil.rmtree(self._errand.home, ignore_errors=True)
+
+    def _reap_family(self) -> int:
+        """End whatever the process left behind and return its exit status, negative for a signal.
+
+        Its group is killed before it is reaped, while its number cannot be anybody else's.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._pid, signal.SIGKILL)
+        status = 0
+        while True:
+            kernel.kill_all(kernel.descendants(os.getpid()))
+            try:
+                pid, waited = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return status
+            if pid == self._pid:
+                status = os.waitstatus_to_exitcode(waited)
+            elif pid == 0:
+                time.sleep(0.002)
+
+
+class _Meter:
+    """The largest memory that a process and its descendants were seen to use, and whether it was too much."""
+
+    __slots__ = ("_group", "_largest_resident", "_limit", "peak_bytes")
+
+    def __init__(self, limit: int, group: Path | None) -> None:
+        self._limit = limit
+        self._group = group
+        self._largest_resident = 0
+        self.peak_bytes = 0
+
+    def sample(self, family: list[int]) -> str | None:
+        """Return what is to be said if the limit is passed now, else None.
+
+        Resident memory, which is cheap to read, counts a page once for each process that shares it. Only when it grew
+        is it worth asking for the exact sum.
+        """
+        resident = kernel.resident_bytes(family)
+        if resident <= self._largest_resident and resident <= self._limit:
+            return None
+        self._largest_resident = max(self._largest_resident, resident)
+        used = kernel.own_bytes(family)
+        self.peak_bytes = max(self.peak_bytes, used)
+        return self._excess() if used > self._limit else None
+
+    def killed_by_kernel(self) -> str | None:
+        """Return what is to be said if the kernel ended the process for its group's limit."""
+        self.peak_bytes = max(self.peak_bytes, cgroups.peak_bytes(self._group))
+        return self._excess() if cgroups.was_out_of_memory(self._group) else None
+
+    def _excess(self) -> str:
+        return f"{self.peak_bytes} bytes of memory used, {self._limit} allowed"
+
+
+def _trim(folder: int) -> None:
+    """Keep only the last part of a log that grew too large; lines written meanwhile may be lost."""
+    with contextlib.suppress(OSError):
+        size = os.stat(runs.LOG, dir_fd=folder, follow_symlinks=False).st_size
+        if size <= LARGEST_LOG_BYTES:
+            return
+        log = os.open(runs.LOG, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            tail = os.pread(log, KEPT_LOG_BYTES, size - KEPT_LOG_BYTES)
+            os.ftruncate(log, 0)
+            os.pwrite(log, tail, 0)
+        finally:
+            os.close(log)
