@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from operations.callers import Caller
 from operations.clusters import end_request, let_end
 from operations.events import Event, EventKind
 from operations.ports.store import UsedKey, Work
 from operations.reasons import KeyUsedOtherwise, NotPending, NotRunning, OutsideWorkerRange, Reason, Refused, Unknown
-from registry.ids import RequestId, Seconds
+from registry.ids import PoolId, ProjectId, RequestId, Seconds
+from registry.reasons import HasEnded, NotThere
+from registry.tags import Tags
 from scheduler.clusters import Part, Process
 from scheduler.fitting import never_fits
 from scheduler.policy import Policy
@@ -21,6 +24,26 @@ class ReplayKey:
 
     key: str
     fingerprint: str
+
+
+def tags_of(work: Work, caller: Caller, project_id: ProjectId, pool_id: PoolId) -> Tags | Refused:
+    """Return what a request of a project in a pool is tagged with; a project the caller cannot use is not there."""
+    project, pool = work.register.project(project_id), work.register.pool(pool_id)
+    if project is None or not caller.works_on(project_id):
+        return Refused(reasons=(NotThere(field="project", id=project_id),))
+    if project.ended is not None:
+        return Refused(reasons=(HasEnded(field="project", id=project_id),))
+    if pool is None:
+        return Refused(reasons=(NotThere(field="pool", id=pool_id),))
+    return Tags(
+        center=pool.center,
+        institution=project.institution,
+        project=project.id,
+        pool=pool.id,
+        tier=pool.tier,
+        sector=project.sector,
+        topic=project.topic,
+    )
 
 
 def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *, now: Seconds) -> Request | Refused:

@@ -17,7 +17,7 @@ from registry.ids import (
     RequestId,
     Seconds,
 )
-from registry.resources import Resources, total
+from registry.resources import GIB, MIB, Resources, total
 from registry.tags import Tags
 
 
@@ -134,3 +134,8 @@ class Request(Draft):
     def may_move(self, to: State) -> bool:
         """Tell whether the table of legal moves lets the request become `to`."""
         return to in LEGAL_MOVES[self.state]
+
+
+def default_head(workers_max: int) -> Resources:
+    """Return what the Dask scheduler of a cluster gets unless its owner says otherwise: it grows with the workers."""
+    return Resources(millicores=500 + 5 * workers_max, memory=GIB + 4 * MIB * workers_max)
