@@ -89,7 +89,7 @@ async def _head(identity: Identity, channel: socket.socket) -> None:
 class _Worker(Worker):
     """A worker whose process ends with it: it waits for no thread that still runs a task."""
 
-    close = partialmethod(Worker.close, executor_wait=False) 
+    close = partialmethod(Worker.close, executor_wait=False)
 
 
 async def _worker(identity: Identity, head: str, channel: socket.socket) -> None:

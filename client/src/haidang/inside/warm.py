@@ -95,9 +95,10 @@ def _lock(data: Path) -> int | None:
 
 
 def _detach(data: Path) -> None:
-    """Leave the starter's session, folder and output: a pipe that is kept open here would never close there."""
-    if os.getpgrp() != os.getpid():
-        os.setsid()
+    """Leave the starter, its session, folder and output: a pipe that is kept open here would never close there."""
+    if os.fork() > 0:
+        os._exit(0)
+    os.setsid()
     os.chdir("/")
     os.umask(0o077)
     nothing = os.open("/dev/null", os.O_RDONLY)

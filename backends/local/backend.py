@@ -1,0 +1,267 @@
+"""The cluster backend of one machine: orders to warm processes, and what their run folders say."""
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar, assert_never
+
+import structlog
+from haidang.inside import runs
+
+from backends.local.bells import Bells
+from backends.local.heads import Heads
+from backends.local.users import FIRST_UID, Users
+from backends.local.warming import WarmProcess
+from operations.ports.backend import BackendUnavailableError, Credentials
+from registry.ids import EnvironmentId, ProcessUid, RequestId, Seconds
+from scheduler.observed import Cause, Observed, ObservedProcess
+from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+
+KEPT_LOGS: Final = 1000
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class LocalBackend:
+    """Clusters as processes of this machine.
+
+    `data` is a folder of the center's own, `scratch` one below which tenants' processes leave their files: as root it
+    must lie where every uid can pass. `environments` are virtual environments. As root each project has a uid of its
+    own, counted from `first_uid`; else everything runs as the center. `cgroup` is a folder of control groups that was
+    delegated to the center.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        scratch: Path,
+        environments: Mapping[EnvironmentId, Path],
+        cgroup: Path | None = None,
+        first_uid: int = FIRST_UID,
+    ) -> None:
+        self._data = data.absolute()
+        self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._users = Users(self._data / "users", first_uid) if os.geteuid() == 0 else None
+        self._scratch = scratch.absolute()
+        self._cgroup = cgroup
+        self._warm = {
+            environment: self._warm_process(environment, path.absolute() / "bin" / "python")
+            for environment, path in environments.items()
+        }
+        for folder in sorted((self._data / "warm").iterdir() if (self._data / "warm").exists() else ()):
+            # An environment that is offered no more: what runs in it is still observed, ended and settled.
+            self._warm.setdefault(EnvironmentId(folder.name), self._warm_process(folder.name, None))
+        self._last: dict[str, runs.Run] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._bells: Bells | None = None
+        self._heads = Heads(self._wake)
+
+    def _warm_process(self, environment: str, python: Path | None) -> WarmProcess:
+        return WarmProcess(
+            data=self._data / "warm" / environment, scratch=self._scratch, python=python, cgroup=self._cgroup
+        )
+
+    def prepare(self) -> None:
+        """Start the warm processes beforehand, so that the first cluster does not wait for imports.
+
+        Raises:
+            BackendUnavailableError: one cannot be started, or nobody but root could reach its own scratch folder.
+        """
+        if self._users is not None:
+            _check_passage(self._scratch)
+        for warm in self._warm.values():
+            if not warm.is_listening():
+                warm.start()
+
+    def leave(self) -> None:
+        """End the warm processes and let go of everything; clusters that run go on."""
+        for warm in self._warm.values():
+            if warm.is_listening():
+                warm.order(runs.LeaveOrder())
+        self.close()
+
+    def close(self) -> None:
+        """Let go of threads, connections and sockets; warm processes stay."""
+        if self._bells is not None:
+            self._bells.close()
+        self._heads.close()
+
+    # What was seen
+
+    def observe(self) -> Observed:
+        """Return all processes from their run folders, and what heads answered lately."""
+        seen = dict(self._runs())
+        for name in self._last.keys() - seen.keys():
+            self._last.pop(name, None)
+        self._last.update(seen)
+        ports = {
+            RequestId(run.start.name.request): run.doors.state
+            for run in seen.values()
+            if run.end is None and run.doors is not None and run.doors.state is not None
+        }
+        return Observed(processes=tuple(_observed(run) for run in seen.values()), heads=self._heads.look(ports))
+
+    def _runs(self) -> Iterator[tuple[str, runs.Run]]:
+        for warm in self._warm.values():
+            alive = False
+            for name in runs.names(warm.data):
+                run = self._run(warm, name)
+                if run is not None:
+                    yield name, run
+                    alive = alive or run.end is None
+            if alive and not warm.is_listening():
+                # Somebody has to notice when a keeper ends that has lost its warm process.
+                with contextlib.suppress(BackendUnavailableError):
+                    warm.start()
+
+    def _run(self, warm: WarmProcess, name: str) -> runs.Run | None:
+        try:
+            return runs.read_run(warm.data, name)
+        except runs.RejectedError as error:
+            # It is there, whatever it says: that it was absent would free its place.
+            log.warning("a run folder cannot be read", process=name, error=str(error))
+            return self._last.get(name)
+
+    # What is to be done
+
+    def carry_out(self, step: Step, credentials: Credentials | None) -> None:
+        """Give the step to whom it concerns."""
+        if credentials is not None:
+            self._heads.know(step.request, credentials)
+        match step:
+            case StartProcesses():
+                assert credentials is not None, step.request
+                self._start(step, credentials)
+            case DrainWorkers():
+                self._drain(step)
+            case DeleteProcesses():
+                self._delete(step)
+            case _:
+                assert_never(step)
+
+    def _start(self, step: StartProcesses, credentials: Credentials) -> None:
+        warm = self._warm.get(step.environment)
+        if warm is None:
+            raise BackendUnavailableError(f"there is no environment {step.environment}")
+        unix_uid = None if self._users is None else self._users.uid(step.project)
+        head = runs.ProcessName.parse(step.head_name)
+        # The head first: it is what everybody waits for.
+        processes = sorted(step.processes, key=lambda process: process.ordinal)
+        for chunk in _chunks(processes, runs.MOST_PROCESSES):
+            order = runs.StartOrder(processes=tuple(_wanted(process, head, unix_uid) for process in chunk))
+            warm.order(order, [_papers(process, credentials) for process in chunk])
+
+    def _drain(self, step: DrainWorkers) -> None:
+        run = next((run for run in (self._run(warm, step.head_name) for warm in self._warm.values()) if run), None)
+        if run is None or run.doors is None or run.doors.state is None or run.end is not None:
+            raise BackendUnavailableError("the head cannot be asked: it is not there")
+        question = {"workers": list(step.names), "deadline_seconds": step.deadline_seconds, "may_refuse": False}
+        if not self._heads.drain(step.request, run.doors.state, question):
+            raise BackendUnavailableError("the head cannot be asked: its credentials are unknown")
+
+    def _delete(self, step: DeleteProcesses) -> None:
+        for warm in self._warm.values():
+            present = [name for name in step.names if self._has_to_end(warm, name)]
+            for chunk in _chunks(present, runs.MOST_PROCESSES):
+                warm.order(runs.StopOrder(names=tuple(map(runs.ProcessName.parse, chunk))))
+
+    def _has_to_end(self, warm: WarmProcess, name: str) -> bool:
+        run = self._run(warm, name)
+        return run is not None and run.end is None
+
+    def forget(self, name: str, uid: ProcessUid) -> None:
+        """Remove the run folder of an ended process; what it printed stays for a while."""
+        for warm in self._warm.values():
+            run = self._run(warm, name)
+            if run is not None and run.start.uid == uid:
+                assert run.end is not None, name
+                _keep_log(warm.data, name)
+                runs.remove(warm.data, name)
+
+    def know(self, request: RequestId, credentials: Credentials) -> None:
+        """Learn how to reach a cluster that was started before this backend was."""
+        self._heads.know(request, credentials)
+
+    # Hints
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` from a thread of this backend whenever something may have changed."""
+        self._listeners.append(wake)
+        if self._bells is None:
+            self._bells = Bells([warm.bell() for warm in self._warm.values()], self._wake)
+
+    def _wake(self) -> None:
+        for wake in self._listeners:
+            wake()
+
+
+def _observed(run: runs.Run) -> ObservedProcess:
+    name, end = run.start.name, run.end
+    measured = end or run.pulse
+    return ObservedProcess(
+        name=str(name),
+        uid=ProcessUid(run.start.uid),
+        request=RequestId(name.request),
+        ordinal=name.ordinal,
+        incarnation=name.incarnation,
+        address=None if run.doors is None else run.doors.address,
+        started=Seconds(run.start.started // 1000),
+        ended=None if end is None else Seconds(end.ended // 1000),
+        cause=None if end is None else Cause(end.cause),
+        detail="" if end is None else end.detail,
+        cpu_milliseconds=None if measured is None else measured.cpu_milliseconds,
+        peak_memory=None if measured is None else measured.peak_bytes,
+    )
+
+
+def _wanted(process: NewProcess, head: runs.ProcessName, unix_uid: int | None) -> runs.Wanted:
+    return runs.Wanted(
+        name=runs.ProcessName.parse(process.name),
+        head=head,
+        cores_milli=process.shape.millicores,
+        memory_bytes=process.shape.memory,
+        unix_uid=unix_uid,
+    )
+
+
+def _papers(process: NewProcess, credentials: Credentials) -> bytes:
+    """Return what one process gets to know: its own leaf, and only the head the token of its door."""
+    is_head = process.ordinal == runs.HEAD_ORDINAL
+    leaf = credentials.leaves["head" if is_head else "worker"]
+    papers = {
+        "authority": credentials.authority,
+        "certificate": leaf.certificate,
+        "key": leaf.key,
+        "token": credentials.token if is_head else "",
+    }
+    return json.dumps(papers).encode()
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for first in range(0, len(items), size):
+        yield items[first : first + size]
+
+
+def _check_passage(scratch: Path) -> None:
+    """Refuse a scratch folder that other uids cannot reach: each process would end with a riddle in its log."""
+    for folder in scratch.parents:
+        if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
+            raise BackendUnavailableError(f"{folder} lets no other uid pass to {scratch}")
+
+
+def _keep_log(data: Path, name: str) -> None:
+    """Keep what an ended process printed, and drop the oldest of many."""
+    logs = data / "logs"
+    logs.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        (data / "run" / name / runs.LOG).rename(logs / f"{name}.log")
+    kept = list(logs.iterdir())
+    if len(kept) > KEPT_LOGS:
+        for old in sorted(kept, key=lambda file: file.lstat().st_mtime)[: len(kept) - KEPT_LOGS]:
+            old.unlink(missing_ok=True)

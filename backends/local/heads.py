@@ -1,0 +1,173 @@
+"""What Dask schedulers say of themselves, each a tenant's program that may answer anything, slowly or never."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from backends.local.door import Door, NoAnswerError
+from operations.ports.backend import Credentials
+from registry.ids import RequestId, Seconds
+from scheduler.observed import HeadClaim, WorkerClaim
+
+BUSY_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 2.0
+STALE_SECONDS: Final = 10.0
+LONGEST_SILENCE_SECONDS: Final = 60.0
+THREADS: Final = 8
+MOST_WORKERS: Final = 4096
+LARGEST_NAME: Final = 64
+_MOST: Final = 2**53
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Head:
+    """What is known of one head between two looks."""
+
+    door: Door
+    port: int
+    due: float = 0.0
+    asking: bool = False
+    draining: bool = False
+    silences: int = 0
+    answered: float = float("-inf")
+    claim: HeadClaim | None = None
+
+
+class Heads:
+    """Asks all heads by a few threads of its own, so that nobody waits here for a tenant."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._credentials: dict[RequestId, Credentials] = {}
+        self._heads: dict[RequestId, _Head] = {}
+        self._lock = threading.Lock()
+        # Drains have threads of their own: however many heads are silent, a shrink is asked for.
+        self._asking = ThreadPoolExecutor(THREADS, thread_name_prefix="heads")
+        self._draining = ThreadPoolExecutor(THREADS, thread_name_prefix="drains")
+
+    def know(self, request: RequestId, credentials: Credentials) -> None:
+        """Learn how to reach a head."""
+        with self._lock:
+            self._credentials[request] = credentials
+
+    def look(self, ports: Mapping[RequestId, int]) -> dict[RequestId, HeadClaim]:
+        """Begin to ask who is due and return what was answered lately; `ports` are all heads there are."""
+        now = time.monotonic()
+        with self._lock:
+            for gone in self._heads.keys() - ports.keys():
+                self._heads.pop(gone).door.close()
+                self._credentials.pop(gone, None)
+            for request, port in ports.items():
+                head = self._head(request, port)
+                if head is not None and not head.asking and head.due <= now:
+                    head.asking = True
+                    self._asking.submit(self._ask, request, head)
+            return {
+                request: head.claim
+                for request, head in self._heads.items()
+                if head.claim is not None and now - head.answered <= STALE_SECONDS
+            }
+
+    def drain(self, request: RequestId, port: int, question: Mapping[str, object]) -> bool:
+        """Have a head asked to drain workers; False if nobody knows how to reach it. Said again it does no harm."""
+        with self._lock:
+            head = self._head(request, port)
+            if head is not None and not head.draining:
+                head.draining = True
+                self._draining.submit(self._drain, request, head, dict(question))
+            return head is not None
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        for pool in (self._asking, self._draining):
+            pool.shutdown(wait=True, cancel_futures=True)
+        for head in self._heads.values():
+            head.door.close()
+
+    def _head(self, request: RequestId, port: int) -> _Head | None:
+        known = self._heads.get(request)
+        if known is not None and known.port == port:
+            return known
+        credentials = self._credentials.get(request)
+        if credentials is None:
+            return None
+        door = Door(request=request, credentials=credentials, port=port)
+        self._heads[request] = _Head(door=door, port=port)
+        return self._heads[request]
+
+    def _ask(self, request: RequestId, head: _Head) -> None:
+        claim = None
+        try:
+            claim = read_claim(head.door.ask("GET", "/state"), now=int(time.time()))
+        except NoAnswerError as error:
+            log.info("a head did not answer", request=request, error=str(error))
+        with self._lock:
+            head.asking = False
+            changed = claim is not None and claim != head.claim
+            if claim is None:
+                head.silences += 1
+                head.due = time.monotonic() + min(2.0**head.silences, LONGEST_SILENCE_SECONDS)
+            else:
+                head.silences, head.answered, head.claim = 0, time.monotonic(), claim
+                head.due = head.answered + (BUSY_SECONDS if claim.idle_since is None else IDLE_SECONDS)
+        if changed:
+            self._changed()
+
+    def _drain(self, request: RequestId, head: _Head, question: Mapping[str, object]) -> None:
+        try:
+            log.info("drain", request=request, answer=head.door.ask("POST", "/drain", question))
+        except NoAnswerError as error:
+            log.warning("a head did not answer to a drain", request=request, error=str(error))
+        with self._lock:
+            head.draining = False
+
+
+def read_claim(answer: Mapping[str, object], *, now: int) -> HeadClaim:
+    """Return an answer to `/state` as a claim with its bounds.
+
+    Raises:
+        NoAnswerError: it is not one.
+    """
+    workers = answer.get("workers")
+    idle_since = answer.get("idle_since")
+    if not isinstance(workers, list):
+        raise NoAnswerError("its workers are no list")
+    return HeadClaim(
+        desired_workers=_whole(answer, "desired_workers"),
+        idle_since=None if idle_since is None else Seconds(min(now, _whole(answer, "idle_since"))),
+        clients=_whole(answer, "clients"),
+        tasks=_whole(answer, "tasks"),
+        workers=tuple(_worker(worker) for worker in workers[:MOST_WORKERS]),
+    )
+
+
+def _worker(fields: object) -> WorkerClaim:
+    if not isinstance(fields, dict):
+        raise NoAnswerError("a worker is no object")
+    return WorkerClaim(
+        name=_text(fields, "name"),
+        status=_text(fields, "status"),
+        processing=_whole(fields, "processing"),
+        stored_bytes=_whole(fields, "bytes"),
+    )
+
+
+def _whole(fields: Mapping[str, object], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int:
+        raise NoAnswerError(f"{name} is not a whole number")
+    return max(0, min(value, _MOST))
+
+
+def _text(fields: Mapping[str, object], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise NoAnswerError(f"{name} is not a text")
+    return value[:LARGEST_NAME]
