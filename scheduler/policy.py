@@ -8,6 +8,7 @@ from scheduler.requests import RequestClass
 
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
+WHOLE_PERCENT: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,11 @@ class ClassRule:
     price_percent: int
     overtaking_seconds: int
     admin_only: bool = False
+
+    @property
+    def takes_all(self) -> bool:
+        """Tell whether the class may hold a whole pool, so that only nodes bound it."""
+        return self.share_percent >= WHOLE_PERCENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

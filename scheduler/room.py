@@ -1,20 +1,20 @@
 """What is left while a plan is made: each decision takes from it, everything else only looks."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from quotas.allocations import Credit, covering, most_available
-from quotas.claims import Tree, shortages
+from quotas.claims import Level, Tree, shortages
 from quotas.rates import price, price_of_all
-from quotas.reasons import NoCredit, NoShare
+from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import MicroCredits, PersonId, PoolId, Seconds
 from registry.resources import NOTHING, Resources, names
 from scheduler.backfill import Floor, Reservation
 from scheduler.clusters import HEAD_ORDINAL, Cluster, Part, Process
 from scheduler.fitting import Crowded, Packing, place, place_worker
 from scheduler.plan import Placement, WaitReason
-from scheduler.policy import ClassRule
+from scheduler.policy import WHOLE_PERCENT, ClassRule
 from scheduler.profile import releases_at
 from scheduler.reasons import (
     ClassShareFull,
@@ -117,6 +117,8 @@ class Room:
         running = self._running[request.person, request.request_class]
         if running >= most:
             yield PersonAtClassLimit(request_class=request.request_class, running=running, most=most)
+        if self._fits_class(request, request.gang_total()):
+            return
         needed, left = request.gang_total(), self._left_to_class(request)
         for name in names(needed):
             if needed.amount(name) > left.amount(name):
@@ -131,7 +133,7 @@ class Room:
     def _short_of_quota(self, request: Request) -> Iterator[WaitReason]:
         path = self._tree.path(request.project, request.pool)
         if path:
-            yield from shortages(path, request.gang_total())
+            yield from _of_quota(path, request.gang_total())
         else:
             yield NoShare(project=request.project, pool=request.pool)
 
@@ -156,7 +158,7 @@ class Room:
 
     def _over_quota(self, request: Request, amount: Resources) -> bool:
         path = self._tree.path(request.project, request.pool)
-        return not path or bool(shortages(path, amount)) or not amount.within(self._left_to_class(request))
+        return not path or any(_of_quota(path, amount)) or not self._fits_class(request, amount)
 
     def _would_end(self, request: Request) -> Seconds:
         return Seconds(self._now + request.walltime_seconds + self._policy.termination_slack_seconds)
@@ -164,10 +166,14 @@ class Room:
     def _class(self, request: Request) -> ClassRule:
         return self._policy.classes[request.request_class]
 
+    def _fits_class(self, request: Request, amount: Resources) -> bool:
+        """Tell whether the class may hold so much more; one that may hold the whole pool is only bound by nodes."""
+        return self._class(request).takes_all or amount.within(self._left_to_class(request))
+
     def _left_to_class(self, request: Request) -> Resources:
         percent = self._class(request).share_percent
         whole = self._wholes.get(request.pool, NOTHING)
-        allowed = Resources.of((name, n * percent // 100) for name, n in whole.items())
+        allowed = Resources.of((name, n * percent // WHOLE_PERCENT) for name, n in whole.items())
         return allowed - self._granted.get((request.pool, request.request_class), NOTHING)
 
     def _price(self, request: Request) -> MicroCredits:
@@ -202,3 +208,8 @@ class Room:
         key = (cluster.request.pool, cluster.request.request_class)
         for process in cluster.processes:
             self._granted[key] = self._granted.get(key, NOTHING) + process.shape
+
+
+def _of_quota(path: Sequence[Level], needed: Resources) -> Iterator[ShareFull]:
+    """Yield what quota is short of. The root's shortage is left out: it is that of the nodes, which say it better."""
+    yield from (reason for reason in shortages(path, needed) if reason.share != path[0].share.id)

@@ -1,0 +1,139 @@
+"""Sentences about single decisions of a cycle."""
+
+from dataclasses import replace
+
+from registry.centers import NodeState
+from registry.ids import PersonId, Seconds, ShareId
+from scheduler.clusters import Part
+from scheduler.decide import decide
+from scheduler.explain import explain
+from scheduler.facts import DayOfUse, Fact
+from scheduler.plan import Placement
+from scheduler.policy import DAY, DEFAULT_POLICY, HOUR
+from scheduler.reasons import NodesFull, WouldDelayReserved
+from scheduler.requests import Request, RequestClass, State
+from scheduler.snapshot import Snapshot
+from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
+
+
+def placed(snapshot: Snapshot, now: Seconds = NOW) -> Snapshot:
+    """Return the snapshot as it is once a plan is applied."""
+    plan = decide(snapshot, now)
+    return snapshot.with_facts([fact for placement in plan.placements for fact in outcome(snapshot, placement, now)])
+
+
+def outcome(snapshot: Snapshot, placement: Placement, now: Seconds) -> list[Fact]:
+    request = replace(
+        placement.request,
+        state=State.PLACED,
+        placed=now,
+        deadline=placement.deadline,
+        allocation=placement.allocation,
+    )
+    nodes = {process.node: snapshot.nodes[process.node] for process in placement.processes}
+    for process in placement.processes:
+        nodes[process.node] = replace(nodes[process.node], granted=nodes[process.node].granted + process.shape)
+    return [request, *placement.processes, *nodes.values()]
+
+
+def test_a_request_that_fits_is_placed_with_its_head_and_its_guaranteed_workers() -> None:
+    snapshot = a_snapshot([*facts_of_a_center([a_node()], ["vmu.vision"]), a_request(workers_min=2)])
+    (placement,) = decide(snapshot, NOW).placements
+    assert [process.part for process in placement.processes] == [Part.HEAD, Part.GUARANTEED, Part.GUARANTEED]
+    assert placement.deadline == NOW + HOUR
+
+
+def test_a_gang_counts_its_dask_scheduler() -> None:
+    nodes = [a_node(capacity=cores(2, 32))]
+    snapshot = a_snapshot([*facts_of_a_center(nodes, ["vmu.vision"]), a_request(workers_min=2)])
+    (wait,) = decide(snapshot, NOW).waits
+    assert NodesFull.code in wait.codes
+
+
+def test_the_head_goes_where_it_displaces_no_worker() -> None:
+    nodes = [a_node("n1", cores(2, 32)), a_node("n2", cores(2.5, 32))]
+    snapshot = a_snapshot([*facts_of_a_center(nodes, ["vmu.vision"]), a_request(workers_min=4)])
+    (placement,) = decide(snapshot, NOW).placements
+    assert placement.processes[0].node == "n2"
+
+
+def test_a_waiting_request_carries_all_its_reasons() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(1, 1))], ["vmu.vision"], nominal=cores(0.5, 1))
+    request = replace(a_request(workers_min=3), user_hold=True)
+    explanation = explain(a_snapshot([*facts, request]), request.id, NOW)
+    assert explanation is not None
+    assert {reason.code for reason in explanation.reasons} == {"held-by-user", "share-full", "nodes-full"}
+
+
+def test_an_answer_that_has_not_changed_is_not_in_the_plan() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(1, 1))], ["vmu.vision"])
+    waiting = a_request(workers_min=3)
+    (wait,) = decide(a_snapshot([*facts, waiting]), NOW).waits
+    assert not decide(a_snapshot([*facts, replace(waiting, reasons=wait.codes)]), NOW)
+
+
+def test_a_draining_node_takes_no_new_work() -> None:
+    node = a_node(state=NodeState.DRAINING)
+    snapshot = a_snapshot([*facts_of_a_center([node], ["vmu.vision"]), a_request()])
+    assert not decide(snapshot, NOW).placements
+
+
+def test_a_short_request_runs_beside_a_protected_start_and_a_long_one_waits() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(4, 64))], ["vmu.vision", "uit.nlp"])
+    running = placed(a_snapshot([*facts, a_request(1, workers_min=2, walltime_seconds=HOUR)]))
+    wide = a_request(2, workers_min=3, submitted=NOW - 100)
+    short = a_request(3, "uit.nlp", workers_min=1, walltime_seconds=600)
+    long = a_request(4, "uit.nlp", workers_min=1, walltime_seconds=2 * HOUR, submitted=NOW + 1)
+    crowded = running.with_facts([wide, long])
+    assert not decide(crowded, NOW).placements
+    explanation = explain(crowded, long.id, NOW)
+    assert explanation is not None
+    assert [type(reason) for reason in explanation.reasons] == [WouldDelayReserved]
+    assert [one.request.id for one in decide(running.with_facts([wide, short]), NOW).placements] == [short.id]
+
+
+def test_the_protected_start_of_a_blocked_request_is_told() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(4, 64))], ["vmu.vision"])
+    running = placed(a_snapshot([*facts, a_request(1, workers_min=2, walltime_seconds=HOUR)]))
+    blocked = a_request(2, workers_min=3)
+    explanation = explain(running.with_facts([blocked]), blocked.id, NOW)
+    assert explanation is not None
+    assert explanation.expected == NOW + HOUR + DEFAULT_POLICY.termination_slack_seconds
+
+
+def test_the_institution_that_has_used_less_goes_first() -> None:
+    facts = facts_of_a_center(
+        [a_node(capacity=cores(1.5, 64))], ["vmu.vision", "uit.nlp"], nominal=cores(0.75, 32), borrowing=cores(2, 64)
+    )
+    mine, theirs = a_request(1), a_request(2, "uit.nlp", submitted=NOW + 1)
+    today = NOW // DAY
+    use = DayOfUse(share=ShareId("vmu"), pool=POOL, day=today, ppm_seconds=10**10)
+    assert [one.request.id for one in decide(a_snapshot([*facts, mine, theirs]), NOW).placements] == [mine.id]
+    assert [one.request.id for one in decide(a_snapshot([*facts, use, mine, theirs]), NOW).placements] == [theirs.id]
+
+
+def test_a_placement_counts_as_use_at_once_so_that_nobody_takes_everything() -> None:
+    facts = facts_of_a_center(
+        [a_node(capacity=cores(6, 64))], ["vmu.vision", "uit.nlp"], nominal=cores(3, 32), borrowing=cores(3, 32)
+    )
+    mine = [a_request(number) for number in range(1, 5)]
+    theirs = [a_request(number, "uit.nlp", submitted=NOW + 1) for number in range(5, 9)]
+    placements = decide(a_snapshot([*facts, *mine, *theirs]), NOW).placements
+    assert [one.request.institution for one in placements] == ["vmu", "uit", "vmu", "uit"]
+
+
+def test_an_overdue_request_goes_before_everything_that_came_later() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(1.5, 64))], ["vmu.vision"])
+    overdue = a_request(1, submitted=NOW - 31 * 24 * HOUR, request_class=RequestClass.SCAVENGER)
+    urgent = a_request(2, submitted=NOW, request_class=RequestClass.INTERACTIVE)
+    assert [one.request.id for one in decide(a_snapshot([*facts, urgent, overdue]), NOW).placements] == [overdue.id]
+
+
+def test_a_person_runs_no_more_of_a_class_than_one_person_may() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(64, 256))], ["vmu.vision"])
+    many = [a_request(number, request_class=RequestClass.INTERACTIVE) for number in range(1, 8)]
+    others: Request = a_request(9, request_class=RequestClass.INTERACTIVE, person=PersonId("b" * 26))
+    plan = decide(a_snapshot([*facts, *many, others]), NOW)
+    limit = DEFAULT_POLICY.classes[RequestClass.INTERACTIVE].most_per_person
+    assert len(plan.placements) == limit + 1
+    assert {wait.codes for wait in plan.waits} == {("person-at-class-limit",)}
