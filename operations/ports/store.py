@@ -38,6 +38,10 @@ W = TypeVar("W", bound="Work")
 W_co = TypeVar("W_co", bound="Work", covariant=True)
 
 
+class StoreUnavailableError(Exception):
+    """The store did not answer, or always had others in the way; whether a change was made is for the asker to find out."""
+
+
 class Requests(Protocol):
     """Requests as they stand. What `get` and `lock` return stays as it is until the transaction ends."""
 

@@ -1,0 +1,213 @@
+"""What is granted of shares and nodes: taken and given back by conditional updates alone."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+
+from operations.ports.store import Claim, NodeFull
+from quotas.claims import Level, shortages
+from quotas.reasons import NoShare, ShareFull
+from registry.centers import Node, NodeState
+from registry.ids import PoolId, ProjectId
+from registry.resources import NOTHING, ResourceName, Resources, total
+from store.connections import Transaction
+from store.nodes import NODE_AMOUNTS, NODES, larger, read_nodes
+from store.shares import SHARE_AMOUNTS, SHARES, share_of
+
+_POOL: Final[BindParameter[str]] = bindparam("in_pool", type_=Text)
+_PROJECT: Final[BindParameter[str]] = bindparam("of_project", type_=Text)
+_NODE: Final[BindParameter[str]] = bindparam("on_node", type_=Text)
+_RESOURCE: Final[BindParameter[str]] = bindparam("of_resource", type_=Text)
+_AMOUNT: Final[BindParameter[int]] = bindparam("amount", type_=BigInteger)
+
+
+def _path() -> CTE:
+    """The project's share at depth 0 and every ancestor of it, the center's share deepest."""
+    own = select(SHARES.c.id, SHARES.c.parent, literal(0).label("depth"))
+    path = own.where(SHARES.c.pool == _POOL, SHARES.c.id == _PROJECT).cte("path", recursive=True)
+    above = select(SHARES.c.id, SHARES.c.parent, path.c.depth + 1)
+    return path.union_all(above.where(SHARES.c.pool == _POOL, SHARES.c.id == path.c.parent))
+
+
+_PATH: Final = _path()
+
+
+def _unused_kept() -> ColumnElement[int]:
+    """What nobody has taken of the part of its nominal quota that only a share itself may use."""
+    amounts = SHARE_AMOUNTS.c
+    unused = amounts.nominal - amounts.lending - amounts.granted
+    return case((unused > 0, unused), else_=0)
+
+
+def _kept_off_the_path() -> ScalarSelect[int]:
+    """What the children of a share on the path keep for themselves and do not use, except the child on the path."""
+    members = _PATH.alias("members")
+    return (
+        select(func.coalesce(func.sum(_unused_kept()), 0))
+        .join(SHARES, (SHARES.c.pool == SHARE_AMOUNTS.c.pool) & (SHARES.c.id == SHARE_AMOUNTS.c.share))
+        .where(SHARES.c.pool == _POOL, SHARES.c.parent == _PATH.c.id, SHARE_AMOUNTS.c.resource == _RESOURCE)
+        .where(_PATH.c.depth > 0, SHARES.c.id.not_in(select(members.c.id)))
+        .correlate(_PATH)
+        .scalar_subquery()
+    )
+
+
+def _take_of_shares() -> Update:
+    """Grant an amount on every share of the path if each of them, and what siblings keep, leaves room for it."""
+    amounts = SHARE_AMOUNTS.alias("amounts")
+    own = (amounts.c.pool == _POOL) & (amounts.c.share == _PATH.c.id) & (amounts.c.resource == _RESOURCE)
+    too_much = amounts.c.granted + _AMOUNT + _kept_off_the_path() > amounts.c["limit"]
+    short = select(_PATH.c.id).outerjoin(amounts, own).where(or_(amounts.c.granted.is_(None), too_much))
+    granted = SHARE_AMOUNTS.c.granted
+    room = granted + _AMOUNT <= SHARE_AMOUNTS.c["limit"]
+    return update(SHARE_AMOUNTS).where(*_on_the_path(), room, ~short.exists()).values(granted=granted + _AMOUNT)
+
+
+def _on_the_path() -> tuple[ColumnElement[bool], ...]:
+    members = _PATH.alias("on_path")
+    return (
+        SHARE_AMOUNTS.c.pool == _POOL,
+        SHARE_AMOUNTS.c.resource == _RESOURCE,
+        SHARE_AMOUNTS.c.share.in_(select(members.c.id)),
+    )
+
+
+def _give_back_to_shares() -> Update:
+    left = SHARE_AMOUNTS.c.granted - _AMOUNT
+    lowered = {"granted": left, "ceiling": larger(SHARE_AMOUNTS.c["limit"], left)}
+    return update(SHARE_AMOUNTS).where(*_on_the_path()).values(lowered)
+
+
+def _take_of_node() -> Update:
+    amounts = NODE_AMOUNTS.c
+    ready = exists().where(NODES.c.id == _NODE, NODES.c.pool == _POOL, NODES.c.state == NodeState.READY)
+    own = (amounts.node == _NODE, amounts.resource == _RESOURCE)
+    room = amounts.granted + _AMOUNT <= amounts.capacity
+    return update(NODE_AMOUNTS).where(*own, room, ready).values(granted=amounts.granted + _AMOUNT)
+
+
+def _give_back_to_node() -> Update:
+    amounts = NODE_AMOUNTS.c
+    left = amounts.granted - _AMOUNT
+    lowered = {"granted": left, "ceiling": larger(amounts.capacity, left)}
+    return update(NODE_AMOUNTS).where(amounts.node == _NODE, amounts.resource == _RESOURCE).values(lowered)
+
+
+def _levels() -> Select[tuple[object, ...]]:
+    """Each share on the path with its amounts, from the center down."""
+    own = (SHARE_AMOUNTS.c.pool == SHARES.c.pool) & (SHARE_AMOUNTS.c.share == SHARES.c.id)
+    return (
+        select(SHARES.c.id, SHARES.c.parent, SHARES.c.version, SHARE_AMOUNTS)
+        .join(_PATH, SHARES.c.id == _PATH.c.id)
+        .join(SHARE_AMOUNTS, own)
+        .where(SHARES.c.pool == _POOL)
+        .order_by(_PATH.c.depth.desc(), SHARE_AMOUNTS.c.resource)
+    )
+
+
+def _kept_by_siblings() -> Select[tuple[object, ...]]:
+    """For each share on the path, what its siblings keep for themselves and do not use of each resource."""
+    own = (SHARE_AMOUNTS.c.pool == SHARES.c.pool) & (SHARE_AMOUNTS.c.share == SHARES.c.id)
+    return (
+        select(_PATH.c.id, SHARE_AMOUNTS.c.resource, func.sum(_unused_kept()).label("kept"))
+        .join(SHARES, (SHARES.c.parent == _PATH.c.parent) & (SHARES.c.id != _PATH.c.id))
+        .join(SHARE_AMOUNTS, own)
+        .where(SHARES.c.pool == _POOL)
+        .group_by(_PATH.c.id, SHARE_AMOUNTS.c.resource)
+        .order_by(_PATH.c.id, SHARE_AMOUNTS.c.resource)
+    )
+
+
+_TAKE_OF_SHARES: Final = _take_of_shares()
+_GIVE_BACK_TO_SHARES: Final = _give_back_to_shares()
+_TAKE_OF_NODE: Final = _take_of_node()
+_GIVE_BACK_TO_NODE: Final = _give_back_to_node()
+_LEVELS: Final = _levels()
+_KEPT_BY_SIBLINGS: Final = _kept_by_siblings()
+
+
+@dataclass(frozen=True, slots=True)
+class SqlCapacity:
+    """`Capacity` in SQL.
+
+    Whoever changes what is granted, or may be, in a pool has locked the center's share of it. So the sums over
+    siblings that a statement computes are still true when it writes; that no single amount is exceeded needs no lock.
+    """
+
+    transaction: Transaction
+
+    def nodes(self, pool: PoolId) -> tuple[Node, ...]:
+        return read_nodes(self.transaction, NODES.c.pool == pool)
+
+    def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
+        place = {_POOL.key: pool, _PROJECT.key: project}
+        kept: dict[str, Resources] = {
+            share: Resources.of((row["resource"], int(row["kept"])) for row in rows)
+            for share, rows in groupby(self.transaction.rows(_KEPT_BY_SIBLINGS, place), lambda row: row["id"])
+        }
+        shares = groupby(self.transaction.rows(_LEVELS, place), lambda row: row["id"])
+        return tuple(
+            Level(share=share_of(list(rows)).share, kept_by_siblings=kept.get(share, NOTHING)) for share, rows in shares
+        )
+
+    def lock(self, pools: Iterable[PoolId]) -> None:
+        if not self.transaction.on_sqlite:
+            centers = select(SHARES.c.id).where(SHARES.c.pool.in_(sorted(pools)), SHARES.c.parent.is_(None))
+            self.transaction.rows(self.transaction.locked(centers.order_by(SHARES.c.pool)))
+
+    def take(self, claim: Claim) -> ShareFull | NoShare | NodeFull | None:
+        self.lock((claim.pool,))
+        for name, amount in _amounts(total(needed for _, needed in claim.nodes)):
+            place = {_POOL.key: claim.pool, _PROJECT.key: claim.project, _RESOURCE.key: name, _AMOUNT.key: amount}
+            if not self.transaction.run(_TAKE_OF_SHARES, place):
+                return self._refusal(claim, Resources.of([(name, amount)]))
+        for node, needed in sorted(claim.nodes, key=lambda one: one[0]):
+            for name, amount in _amounts(needed):
+                place = {_POOL.key: claim.pool, _NODE.key: node, _RESOURCE.key: name, _AMOUNT.key: amount}
+                if not self.transaction.run(_TAKE_OF_NODE, place):
+                    return NodeFull(node=node)
+        return None
+
+    def give_back(self, claim: Claim) -> None:
+        self.lock((claim.pool,))
+        for name, amount in _amounts(total(granted for _, granted in claim.nodes)):
+            place = {_POOL.key: claim.pool, _PROJECT.key: claim.project, _RESOURCE.key: name, _AMOUNT.key: amount}
+            self._lower(_GIVE_BACK_TO_SHARES, place)
+        for node, granted in sorted(claim.nodes, key=lambda one: one[0]):
+            for name, amount in _amounts(granted):
+                place = {_NODE.key: node, _RESOURCE.key: name, _AMOUNT.key: amount}
+                self._lower(_GIVE_BACK_TO_NODE, place)
+
+    def _lower(self, statement: Update, place: dict[str, object]) -> None:
+        lowered = self.transaction.run(statement, place)
+        assert lowered, place
+
+    def _refusal(self, claim: Claim, needed: Resources) -> ShareFull | NoShare:
+        """Say why one resource was refused: nothing of it has been taken, so the numbers are those that were found."""
+        path = self.path(claim.project, claim.pool)
+        return shortages(path, needed)[0] if path else NoShare(project=claim.project, pool=claim.pool)
+
+
+def _amounts(vector: Resources) -> list[tuple[ResourceName, int]]:
+    """The numbers of a vector that take anything, by name: refusals come in the order of `shortages`."""
+    return sorted((name, amount) for name, amount in vector.items() if amount)

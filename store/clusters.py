@@ -1,0 +1,93 @@
+"""The slots of placed requests: their table, their rows, and the one way they change."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Table, bindparam, select, update
+
+from registry.ids import Mark, RequestId
+from scheduler.clusters import Cluster, Part, Process
+from scheduler.requests import State
+from store.connections import Transaction
+from store.marks import mark_column
+from store.requests import REQUESTS, placed_requests
+from store.rows import changes, thing_of, values_of
+from store.schema import METADATA, TEXT, Choice, Vector, moment
+
+PROCESSES: Final = Table(
+    "processes",
+    METADATA,
+    Column("request", ForeignKey("requests.id"), primary_key=True),
+    Column("ordinal", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", Choice(Part), nullable=False),
+    Column("node", TEXT, nullable=False),
+    Column("shape", Vector, nullable=False),
+    Column("hold", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("incarnation", BigInteger, nullable=False),
+    Column("wanted", Boolean, nullable=False),
+    Column("uid", TEXT),
+    Column("address", TEXT),
+    moment("started", nullable=True),
+    moment("charged_until", nullable=True),
+    moment("lease_until", nullable=True),
+    moment("not_before", nullable=True),
+    moment("stop_by", nullable=True),
+    moment("released", nullable=True),
+    mark_column(),
+)
+_HELD: Final = PROCESSES.c.released.is_(None)
+Index("ix_processes_held", PROCESSES.c.request, sqlite_where=_HELD, postgresql_where=_HELD)
+
+_IN_ORDER: Final = (PROCESSES.c.request, PROCESSES.c.ordinal)
+_SLOTS: Final = select(PROCESSES).where(PROCESSES.c.request == bindparam("key")).order_by(PROCESSES.c.ordinal)
+
+
+def live_processes(transaction: Transaction) -> tuple[Process, ...]:
+    """Return the slots that are not released, by request and ordinal."""
+    held = select(PROCESSES).where(_HELD).order_by(*_IN_ORDER)
+    return tuple(thing_of(Process, row) for row in transaction.rows(held))
+
+
+def changed_processes(transaction: Transaction, since: Mark) -> tuple[Process, ...]:
+    """Return the slots that changed since a mark, released ones too, by request and ordinal."""
+    changed = select(PROCESSES).where(PROCESSES.c.mark >= since).order_by(*_IN_ORDER)
+    return tuple(thing_of(Process, row) for row in transaction.rows(changed))
+
+
+@dataclass(frozen=True, slots=True)
+class SqlClusters:
+    """`Clusters` in SQL."""
+
+    transaction: Transaction
+
+    def add(self, processes: Iterable[Process]) -> None:
+        if rows := [values_of(process) for process in processes]:
+            self.transaction.run(PROCESSES.insert(), rows)
+
+    def slots(self, request: RequestId) -> tuple[Process, ...]:
+        slots = self.transaction.rows(self.transaction.locked(_SLOTS), {"key": request})
+        return tuple(thing_of(Process, row) for row in slots)
+
+    def live(self) -> tuple[Cluster, ...]:
+        placed = REQUESTS.c.state == State.PLACED
+        held = select(PROCESSES).join(REQUESTS).where(placed, _HELD).order_by(*_IN_ORDER)
+        slots = {
+            request: tuple(thing_of(Process, row) for row in rows)
+            for request, rows in groupby(self.transaction.rows(held), lambda row: row["request"])
+        }
+        requests = placed_requests(self.transaction)
+        return tuple(Cluster(request=request, processes=slots.get(request.id, ())) for request in requests)
+
+    def swap(self, before: Process, after: Process) -> bool:
+        key = (before.request, before.ordinal, before.version)
+        assert key == (after.request, after.ordinal, after.version), (before, after)
+        as_read = (
+            PROCESSES.c.request == before.request,
+            PROCESSES.c.ordinal == before.ordinal,
+            PROCESSES.c.version == before.version,
+        )
+        new = {**changes(before, after), "version": before.version + 1}
+        return self.transaction.run(update(PROCESSES).where(*as_read).values(new)) == 1

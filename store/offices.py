@@ -1,0 +1,49 @@
+"""The nouns of one transaction, put together."""
+
+from operations.ports.office import Office
+from store.accounts import SqlAccounts
+from store.books import SqlBooks
+from store.capacity import SqlCapacity
+from store.clusters import SqlClusters
+from store.connections import Transaction
+from store.facilities import SqlFacilities
+from store.institutions import SqlInstitutions
+from store.journal import SqlJournal
+from store.keys import SqlKeys
+from store.nodes import SqlNodes
+from store.people import SqlGrants, SqlPeople
+from store.projects import SqlProjects
+from store.register import SqlRegister
+from store.request_views import SqlRequestViews
+from store.requests import SqlRequests
+from store.sealing import Seal
+from store.shares import SqlShares
+from store.tokens import SqlTokens
+from store.vault import SqlVault
+from store.waits import SqlWaits
+
+
+def office_in(transaction: Transaction, seal: Seal) -> Office:
+    """Return everything that may be touched inside the transaction."""
+    return Office(
+        requests=SqlRequests(transaction),
+        clusters=SqlClusters(transaction),
+        capacity=SqlCapacity(transaction),
+        accounts=SqlAccounts(transaction),
+        keys=SqlKeys(transaction),
+        vault=SqlVault(transaction, seal),
+        register=SqlRegister(transaction),
+        journal=SqlJournal(transaction),
+        trial=transaction.trial,
+        institutions=SqlInstitutions(transaction),
+        projects=SqlProjects(transaction),
+        people=SqlPeople(transaction),
+        grants=SqlGrants(transaction),
+        tokens=SqlTokens(transaction),
+        facilities=SqlFacilities(transaction),
+        nodes=SqlNodes(transaction),
+        shares=SqlShares(transaction),
+        request_views=SqlRequestViews(transaction),
+        books=SqlBooks(transaction),
+        waits=SqlWaits(transaction),
+    )

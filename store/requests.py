@@ -1,0 +1,98 @@
+"""Requests: their table, their rows, and the one way they change."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, bindparam, select, update
+
+from registry.ids import Mark, RequestId
+from scheduler.requests import End, Request, RequestClass, State
+from store.connections import Transaction
+from store.marks import mark_column
+from store.rows import changes, thing_of, values_of
+from store.schema import METADATA, TEXT, Choice, Vector, Words, moment, tag_columns
+
+REQUESTS: Final = Table(
+    "requests",
+    METADATA,
+    Column("id", TEXT, primary_key=True),
+    Column("name", TEXT, nullable=False),
+    Column("person", TEXT, nullable=False, index=True),
+    *tag_columns(),
+    Column("request_class", Choice(RequestClass), nullable=False),
+    Column("environment", TEXT, nullable=False),
+    Column("head", Vector, nullable=False),
+    Column("worker", Vector, nullable=False),
+    Column("workers_min", BigInteger, nullable=False),
+    Column("workers_max", BigInteger, nullable=False),
+    Column("walltime_seconds", BigInteger, nullable=False),
+    Column("idle_seconds", BigInteger, nullable=False),
+    moment("submitted"),
+    Column("workers_wanted", BigInteger, nullable=False),
+    Column("next_ordinal", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("state", Choice(State), nullable=False),
+    Column("user_hold", Boolean, nullable=False),
+    Column("operator_hold", Boolean, nullable=False),
+    Column("reasons", Words, nullable=False),
+    moment("placed", nullable=True),
+    moment("deadline", nullable=True),
+    Column("allocation", TEXT),
+    Column("ending", Choice(End)),
+    Column("end", Choice(End)),
+    moment("ended", nullable=True),
+    mark_column(),
+    Index("ix_requests_submitted_id", "submitted", "id"),
+    Index("ix_requests_institution_submitted", "institution", "submitted", "id"),
+)
+# What ended years ago must not slow down what is alive.
+_ALIVE: Final = REQUESTS.c.state != State.ENDED
+Index("ix_requests_alive", REQUESTS.c.state, sqlite_where=_ALIVE, postgresql_where=_ALIVE)
+
+_GET: Final = select(REQUESTS).where(REQUESTS.c.id == bindparam("key"))
+
+
+def live_requests(transaction: Transaction) -> tuple[Request, ...]:
+    """Return the requests that have not ended, by id."""
+    alive = select(REQUESTS).where(_ALIVE).order_by(REQUESTS.c.id)
+    return tuple(thing_of(Request, row) for row in transaction.rows(alive))
+
+
+def placed_requests(transaction: Transaction) -> tuple[Request, ...]:
+    """Return the requests that are placed, by id."""
+    placed = select(REQUESTS).where(_ALIVE, REQUESTS.c.state == State.PLACED).order_by(REQUESTS.c.id)
+    return tuple(thing_of(Request, row) for row in transaction.rows(placed))
+
+
+def changed_requests(transaction: Transaction, since: Mark) -> tuple[Request, ...]:
+    """Return the requests that changed since a mark, ended ones too, by id."""
+    changed = select(REQUESTS).where(REQUESTS.c.mark >= since).order_by(REQUESTS.c.id)
+    return tuple(thing_of(Request, row) for row in transaction.rows(changed))
+
+
+@dataclass(frozen=True, slots=True)
+class SqlRequests:
+    """`Requests` in SQL."""
+
+    transaction: Transaction
+
+    def add(self, request: Request) -> None:
+        assert request.tags.pool == request.pool, request
+        self.transaction.run(REQUESTS.insert(), values_of(request))
+
+    def get(self, request: RequestId) -> Request | None:
+        row = self.transaction.row(self.transaction.locked(_GET), {"key": request})
+        return thing_of(Request, row) if row else None
+
+    def lock(self, requests: Iterable[RequestId]) -> None:
+        if not self.transaction.on_sqlite:
+            wanted = select(REQUESTS.c.id).where(REQUESTS.c.id.in_(sorted(requests))).order_by(REQUESTS.c.id)
+            self.transaction.rows(self.transaction.locked(wanted))
+
+    def swap(self, before: Request, after: Request) -> bool:
+        assert (before.id, before.version) == (after.id, after.version), (before, after)
+        assert before.state is after.state or before.may_move(after.state), (before, after)
+        as_read = (REQUESTS.c.id == before.id, REQUESTS.c.version == before.version)
+        new = {**changes(before, after), "version": before.version + 1}
+        return self.transaction.run(update(REQUESTS).where(*as_read).values(new)) == 1

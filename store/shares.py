@@ -1,0 +1,182 @@
+"""Shares of the quota tree: one row each, and one for each of its resources, like those of nodes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Table,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from operations.ports.office import ShareVersion
+from quotas.tree import Quota, Share
+from registry.ids import Mark, PoolId, ShareId
+from registry.people import Scope
+from registry.resources import Resources, names
+from store.connections import Transaction
+from store.marks import current_mark, mark_column
+from store.nodes import larger
+from store.schema import METADATA, TEXT, Row
+from store.scopes import within
+
+SHARES: Final = Table(
+    "shares",
+    METADATA,
+    Column("pool", ForeignKey("pools.id"), primary_key=True),
+    Column("id", TEXT, primary_key=True),
+    Column("parent", TEXT),
+    Column("institution", TEXT),
+    Column("version", BigInteger, nullable=False),
+    mark_column(),
+    ForeignKeyConstraint(["pool", "parent"], ["shares.pool", "shares.id"]),
+    Index("ix_shares_pool_parent", "pool", "parent"),
+)
+# Locking the center's share of a pool must exclude everybody who changes anything beneath it.
+Index(
+    "uq_shares_root", SHARES.c.pool, unique=True, sqlite_where=SHARES.c.parent.is_(None),
+    postgresql_where=SHARES.c.parent.is_(None),
+)  # fmt: skip
+
+SHARE_AMOUNTS: Final = Table(
+    "share_amounts",
+    METADATA,
+    Column("pool", TEXT, primary_key=True),
+    Column("share", TEXT, primary_key=True),
+    Column("resource", TEXT, primary_key=True),
+    Column("nominal", BigInteger, nullable=False),
+    Column("borrowing", BigInteger, nullable=False),
+    Column("lending", BigInteger, nullable=False),
+    Column("limit", BigInteger, nullable=False),
+    Column("granted", BigInteger, nullable=False),
+    Column("ceiling", BigInteger, nullable=False),
+    mark_column(),
+    ForeignKeyConstraint(["pool", "share"], ["shares.pool", "shares.id"]),
+    CheckConstraint("nominal >= 0 AND borrowing >= 0 AND lending >= 0", "quota"),
+    CheckConstraint("0 <= granted AND granted <= ceiling", "granted"),
+)
+
+
+def read_shares(transaction: Transaction, *conditions: ColumnElement[bool]) -> tuple[ShareVersion, ...]:
+    """Return the shares that meet conditions on their own row, by pool and id."""
+    query = (
+        select(SHARES.c.id, SHARES.c.parent, SHARES.c.version, SHARE_AMOUNTS)
+        .join(SHARE_AMOUNTS, (SHARE_AMOUNTS.c.pool == SHARES.c.pool) & (SHARE_AMOUNTS.c.share == SHARES.c.id))
+        .where(*conditions)
+        .order_by(SHARES.c.pool, SHARES.c.id, SHARE_AMOUNTS.c.resource)
+    )
+    shares = groupby(transaction.rows(query), lambda row: (row["pool"], row["id"]))
+    return tuple(share_of(list(rows)) for _, rows in shares)
+
+
+def changed_shares(transaction: Transaction, since: Mark) -> tuple[Share, ...]:
+    """Return every share of which anything changed since a mark."""
+    changed = (
+        select(SHARES.c.pool, SHARES.c.id)
+        .where(SHARES.c.mark >= since)
+        .union(select(SHARE_AMOUNTS.c.pool, SHARE_AMOUNTS.c.share).where(SHARE_AMOUNTS.c.mark >= since))
+    )
+    return tuple(one.share for one in read_shares(transaction, tuple_(SHARES.c.pool, SHARES.c.id).in_(changed)))
+
+
+def share_of(rows: Sequence[Row]) -> ShareVersion:
+    """Return the share that its rows, one for each resource, stand for."""
+
+    def vector(column: str) -> Resources:
+        return Resources.of((row["resource"], row[column]) for row in rows)
+
+    quota = Quota(nominal=vector("nominal"), borrowing=vector("borrowing"), lending=vector("lending"))
+    first = rows[0]
+    share = Share(
+        id=first["id"], pool=first["pool"], parent=first["parent"], quota=quota, granted=vector("granted")
+    )  # fmt: skip
+    return ShareVersion(share=share, version=first["version"])
+
+
+@dataclass(frozen=True, slots=True)
+class SqlShares:
+    """`Shares` in SQL."""
+
+    transaction: Transaction
+
+    def get(self, scope: Scope, share: ShareId, pool: PoolId) -> ShareVersion | None:
+        found = read_shares(self.transaction, SHARES.c.pool == pool, SHARES.c.id == share, _seen(scope))
+        return next(iter(found), None)
+
+    def put(self, share: Share) -> None:
+        own: dict[str, Any] = {"parent": share.parent, "institution": _institution(share)}
+        self._keep_granted_where_it_is(share)
+        new = self.transaction.insert(SHARES).values(pool=share.pool, id=share.id, version=1, **own)
+        more = {**own, "version": SHARES.c.version + 1, "mark": current_mark()}
+        self.transaction.run(new.on_conflict_do_update(index_elements=SHARES.primary_key, set_=more))
+        self._put_amounts(share)
+
+    def children(self, parent: ShareId, pool: PoolId) -> tuple[Share, ...]:
+        found = read_shares(self.transaction, SHARES.c.pool == pool, SHARES.c.parent == parent)
+        return tuple(one.share for one in found)
+
+    def page(self, scope: Scope, *, pool: PoolId | None, after: str, limit: int) -> tuple[ShareVersion, ...]:
+        after_pool, _, after_share = after.partition("/")
+        place = tuple_(SHARES.c.pool, SHARES.c.id)
+        wanted = (
+            select(SHARES.c.pool, SHARES.c.id)
+            .where(place > tuple_(after_pool, after_share), _seen(scope))
+            .order_by(SHARES.c.pool, SHARES.c.id)
+            .limit(limit)
+        )
+        if pool is not None:
+            wanted = wanted.where(SHARES.c.pool == pool)
+        return read_shares(self.transaction, place.in_(wanted))
+
+    def _keep_granted_where_it_is(self, share: Share) -> None:
+        """Hold our own code to moving a share only while nothing is granted on it: its ancestors have it too."""
+        old = read_shares(self.transaction, SHARES.c.pool == share.pool, SHARES.c.id == share.id)
+        for one in old:
+            assert one.share.parent == share.parent or one.share.granted == Resources(), share
+
+    def _put_amounts(self, share: Share) -> None:
+        granted = SHARE_AMOUNTS.c.granted
+        # What the quota no longer names is no longer promised; what runs keeps its place until it leaves.
+        self.transaction.run(
+            update(SHARE_AMOUNTS)
+            .where(SHARE_AMOUNTS.c.pool == share.pool, SHARE_AMOUNTS.c.share == share.id)
+            .values(nominal=0, borrowing=0, lending=0, limit=0, ceiling=granted)
+        )
+        amounts = self.transaction.insert(SHARE_AMOUNTS)
+        new = amounts.excluded
+        amounts = amounts.on_conflict_do_update(
+            index_elements=SHARE_AMOUNTS.primary_key,
+            set_={name: new[name] for name in ("nominal", "borrowing", "lending", "limit")}
+            | {"ceiling": larger(new["limit"], granted), "mark": current_mark()},
+        )
+        quota = share.quota
+        for name in names(quota.nominal, quota.borrowing, quota.lending):
+            values = {
+                "nominal": quota.nominal.amount(name),
+                "borrowing": quota.borrowing.amount(name),
+                "lending": quota.lending.amount(name),
+                "limit": quota.limit.amount(name),
+                "granted": 0,
+                "ceiling": quota.limit.amount(name),
+            }
+            self.transaction.run(amounts.values(pool=share.pool, share=share.id, resource=name, **values))
+
+
+def _seen(scope: Scope) -> ColumnElement[bool]:
+    """Everybody sees the center's own share: it is what all limits are measured against."""
+    return or_(SHARES.c.institution.is_(None), within(scope, SHARES.c.institution))
+
+
+def _institution(share: Share) -> str | None:
+    return None if share.parent is None else share.id.partition(".")[0]

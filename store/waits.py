@@ -1,0 +1,39 @@
+"""How long placed requests had waited, counted from the journal: what is counted once is never counted again."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, case, func, null, select
+
+from operations.events import EventKind
+from operations.ports.office import WaitCount
+from registry.ids import Mark
+from store.connections import Transaction
+from store.journal import EVENTS
+from store.requests import REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
+class SqlWaits:
+    """`Waits` in SQL."""
+
+    transaction: Transaction
+
+    def counts(self, bounds: tuple[int, ...], *, since: Mark, until: Mark | None) -> tuple[WaitCount, ...]:
+        waited = EVENTS.c.at - REQUESTS.c.submitted
+        by = (REQUESTS.c.institution, REQUESTS.c.pool, REQUESTS.c.request_class, _first_bound(waited, bounds))
+        query = (
+            select(*by, func.count().label("placed"), func.sum(waited).label("waited_seconds"))
+            .join(REQUESTS, REQUESTS.c.id == EVENTS.c.request)
+            .where(EVENTS.c.kind == EventKind.PLACED, EVENTS.c.mark >= since)
+            .group_by(*by)
+            .order_by(*by)
+        )
+        if until is not None:
+            query = query.where(EVENTS.c.mark < until)
+        return tuple(
+            WaitCount(**{**row, "waited_seconds": int(row["waited_seconds"])}) for row in self.transaction.rows(query)
+        )
+
+
+def _first_bound(waited: ColumnElement[int], bounds: tuple[int, ...]) -> ColumnElement[int | None]:
+    return case(*((waited <= bound, bound) for bound in sorted(bounds)), else_=null()).label("up_to")
