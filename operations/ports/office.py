@@ -241,7 +241,10 @@ class Posted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntrySum:
-    """Entries of one kind summed for one institution, project and pool."""
+    """Entries of one kind summed for one institution, project and pool.
+
+    `absorbed` is the part of `amount` that the center paid itself.
+    """
 
     institution: InstitutionId
     project: ProjectId
@@ -249,6 +252,7 @@ class EntrySum:
     kind: EntryKind
     entries: int
     amount: MicroCredits
+    absorbed: MicroCredits
     usage: Usage
 
 
