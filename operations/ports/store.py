@@ -39,7 +39,7 @@ W_co = TypeVar("W_co", bound="Work", covariant=True)
 
 
 class StoreUnavailableError(Exception):
-    """The store did not answer, or always had others in the way; whether a change was made is for the asker to find out."""
+    """The store did not answer, or others were always in the way: what was asked may or may not be done."""
 
 
 class Requests(Protocol):
