@@ -1,0 +1,111 @@
+"""What a center is told when it starts: by options, else by the environment, else what suits one machine."""
+
+import hashlib
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Final
+
+from cryptography.fernet import Fernet
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from registry.centers import Environment
+from registry.ids import SLUG_PATTERN, EnvironmentId
+from registry.resources import MILLI, Resources
+
+_SEALING_KEY: Final = "sealing.key"
+_DATABASE: Final = "haidang.sqlite"
+_SYSTEM_SCRATCH: Final = Path("/var/lib/haidang/scratch")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def machine_cores() -> float:
+    """Return how many cores this process may use."""
+    return float(len(os.sched_getaffinity(0)))
+
+
+def machine_memory() -> int:
+    """Return the bytes of memory this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class Settings(BaseSettings):
+    """Everything a center has to be told; each also reads `HAIDANG_NAME`, and an option goes before that.
+
+    `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
+
+    data: Path = Path("haidang-data")
+    database: str | None = None
+    host: str = "127.0.0.1"
+    port: Port = 8787
+    metrics_port: Port = 8788
+    center: Annotated[str, Field(pattern=SLUG_PATTERN)] = "center"
+    node_cores: Annotated[float, Field(ge=0.001, le=100_000)] = Field(default_factory=machine_cores)
+    node_memory: Annotated[int, Field(gt=0)] = Field(default_factory=machine_memory)
+    trust_everyone: bool = False
+
+    @property
+    def database_url(self) -> str:
+        """Return where the store is: the database that was named, else a file in the data folder."""
+        return self.database or f"sqlite:///{self.data.absolute() / _DATABASE}"
+
+    @property
+    def scratch(self) -> Path:
+        """Return where tenants' processes leave their files.
+
+        As root each project has a uid of its own, which must be able to pass to its folder; the data folder lets
+        nobody pass.
+        """
+        if not is_root():
+            return self.data.absolute() / "scratch"
+        return _SYSTEM_SCRATCH / hashlib.sha256(str(self.data.absolute()).encode()).hexdigest()[:16]
+
+    @property
+    def node_capacity(self) -> Resources:
+        """Return what this machine offers."""
+        return Resources(millicores=int(self.node_cores * MILLI), memory=self.node_memory)
+
+
+def is_root() -> bool:
+    """Tell whether processes can be run under a uid of their own."""
+    return os.geteuid() == 0
+
+
+def own_environment() -> Environment:
+    """Return the environment that the center itself runs in, which is also what it offers on one machine.
+
+    The versions are read from the packages' metadata: the center never imports distributed.
+    """
+    return Environment(
+        id=EnvironmentId("default"),
+        version=metadata.version("haidang"),
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        distributed=metadata.version("distributed"),
+        path=sys.prefix,
+    )
+
+
+def make_data_folder(data: Path) -> None:
+    """Make the folder that only the center may enter."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data.chmod(0o700)
+
+
+def sealing_key(data: Path) -> str:
+    """Return the key that seals credentials in the store, made at the first call and readable by the center alone."""
+    path = data / _SEALING_KEY
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="ascii").strip()
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(Fernet.generate_key().decode())
+        file.flush()
+        os.fsync(file.fileno())
+    return path.read_text(encoding="ascii").strip()
