@@ -1,6 +1,5 @@
 """The quota tree: what each share of a pool may hold at once, and the order that keeps it true."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from registry.ids import PoolId, ShareId
@@ -58,11 +57,3 @@ class Share:
     def unused_kept(self) -> Resources:
         """What nobody has taken of the part that only this share may use."""
         return (self.quota.kept - self.granted).most(NOTHING)
-
-
-def lent(siblings: Iterable[Share]) -> Resources:
-    """Return what shares of one parent use of each other's nominal quota."""
-    result = NOTHING
-    for share in siblings:
-        result += share.borrowed
-    return result
