@@ -26,6 +26,7 @@ from store.connections import Transaction
 from store.ledger import append, is_posted
 from store.marks import current_mark, mark_column
 from store.schema import METADATA, TEXT, Row, moment
+from store.standing import is_standing
 from store.usage import add_use
 
 ALLOCATIONS: Final = Table(
@@ -50,9 +51,6 @@ BALANCES: Final = Table(
     mark_column(),
     CheckConstraint("floor IS NULL OR amount >= floor", "floor"),
 )
-
-_STANDING: Final = ("center:", "source:")
-"""Accounts that exist without being opened and may run below zero; every other belongs to an allocation."""
 
 _WITHDRAW: Final = (
     update(BALANCES)
@@ -131,7 +129,7 @@ class SqlAccounts:
             moved[entry.source] -= entry.amount
             moved[entry.target] += entry.amount
         # Those that everybody's entries move come last: until the commit nobody else gets past them.
-        for account in sorted(moved, key=lambda account: (account.startswith(_STANDING), account)):
+        for account in sorted(moved, key=lambda account: (is_standing(account), account)):
             self._move(account, moved[account])
         return True
 
@@ -147,7 +145,7 @@ class SqlAccounts:
         """Change a balance; the database refuses one below its floor, and with it the whole transaction."""
         if self.transaction.run(_MOVE, {"of": account, "moved": amount}):
             return
-        assert account.startswith(_STANDING), account
+        assert is_standing(account), account
         new = self.transaction.insert(BALANCES).values(account=account, amount=amount)
         more = {"amount": BALANCES.c.amount + new.excluded.amount, "mark": current_mark()}
         self.transaction.run(new.on_conflict_do_update(index_elements=BALANCES.primary_key, set_=more))

@@ -10,6 +10,7 @@ from registry.ids import PersonId, Seconds
 from store.connections import OvertakenError, Transaction
 from store.rows import thing_of, values_of
 from store.schema import METADATA, TEXT
+from store.standing import KEPT_SECONDS
 
 KEYS: Final = Table(
     "keys",
@@ -21,8 +22,6 @@ KEYS: Final = Table(
     Column("kept", BigInteger, nullable=False, index=True),
 )
 
-KEPT_SECONDS: Final = 48 * 3600
-"""How long a key is remembered at least; nobody repeats a call for two days."""
 _SWEPT_AT_ONCE: Final = 20
 """More than one for each that is added, so that old ones do go; few, so that nobody waits for it."""
 

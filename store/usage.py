@@ -11,9 +11,7 @@ from store.connections import Transaction
 from store.marks import current_mark, mark_column
 from store.rows import thing_of, values_of
 from store.schema import METADATA, TEXT
-
-DAYS_THAT_MATTER: Final = 90
-"""With the longest half-life in use, a week, what is older weighs less than a seven-thousandth."""
+from store.standing import DAYS_THAT_MATTER
 
 USAGE_DAYS: Final = Table(
     "usage_days",

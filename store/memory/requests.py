@@ -1,0 +1,98 @@
+"""Requests and the slots of their clusters, in memory."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from registry.ids import Mark, RequestId
+from scheduler.clusters import Cluster, Process
+from scheduler.requests import Request, State
+from store.memory.shelves import History, Shelf
+
+
+class MemoryRequests:
+    """`Requests` in memory, where a transaction has everything for itself."""
+
+    def __init__(self, history: History) -> None:
+        self._requests: Shelf[RequestId, Request] = Shelf(history)
+        self._placed: Shelf[RequestId, None] = Shelf(history)
+
+    def add(self, request: Request) -> None:
+        assert request.tags.pool == request.pool, request
+        self._requests.add(request.id, request)
+
+    def get(self, request: RequestId) -> Request | None:
+        return self._requests.get(request)
+
+    def lock(self, requests: Iterable[RequestId]) -> None:
+        """Return at once: nobody else is here."""
+
+    def swap(self, before: Request, after: Request) -> bool:
+        assert (before.id, before.version) == (after.id, after.version), (before, after)
+        assert before.state is after.state or before.may_move(after.state), (before, after)
+        now = self._requests.get(before.id)
+        if now is None or now.version != before.version:
+            return False
+        self._requests.put(after.id, replace(after, version=before.version + 1))
+        if after.state is State.PLACED:
+            self._placed.put(after.id, None)
+        else:
+            self._placed.remove(after.id)
+        return True
+
+    def placed(self) -> list[Request]:
+        """Return the placed requests by id."""
+        found = (self._requests.get(request) for request, _ in sorted(self._placed.items()))
+        return [request for request in found if request is not None]
+
+    def live(self) -> list[Request]:
+        """Return the requests that have not ended."""
+        return [request for request in self._requests if request.state is not State.ENDED]
+
+    def changed(self, since: Mark) -> list[Request]:
+        """Return the requests that changed since a mark."""
+        return self._requests.changed(since)
+
+
+class MemoryClusters:
+    """`Clusters` in memory."""
+
+    def __init__(self, history: History, requests: MemoryRequests) -> None:
+        self._requests = requests
+        self._slots: Shelf[tuple[RequestId, int], Process] = Shelf(history)
+        self._ordinals: Shelf[RequestId, tuple[int, ...]] = Shelf(history)
+
+    def add(self, processes: Iterable[Process]) -> None:
+        for process in processes:
+            self._slots.add((process.request, process.ordinal), process)
+            others = self._ordinals.get(process.request) or ()
+            self._ordinals.put(process.request, tuple(sorted((*others, process.ordinal))))
+
+    def slots(self, request: RequestId) -> tuple[Process, ...]:
+        found = (self._slots.get((request, ordinal)) for ordinal in self._ordinals.get(request) or ())
+        return tuple(slot for slot in found if slot is not None)
+
+    def live(self) -> tuple[Cluster, ...]:
+        return tuple(
+            Cluster(
+                request=request,
+                processes=tuple(slot for slot in self.slots(request.id) if slot.released is None),
+            )
+            for request in self._requests.placed()
+        )
+
+    def swap(self, before: Process, after: Process) -> bool:
+        key = (before.request, before.ordinal)
+        assert (*key, before.version) == (after.request, after.ordinal, after.version), (before, after)
+        now = self._slots.get(key)
+        if now is None or now.version != before.version:
+            return False
+        self._slots.put(key, replace(after, version=before.version + 1))
+        return True
+
+    def held(self) -> list[Process]:
+        """Return the slots that are not released."""
+        return [slot for slot in self._slots if slot.released is None]
+
+    def changed(self, since: Mark) -> list[Process]:
+        """Return the slots that changed since a mark."""
+        return self._slots.changed(since)

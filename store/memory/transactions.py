@@ -1,0 +1,123 @@
+"""The door of the store in memory: one transaction at a time, undone by an exception."""
+
+import threading
+from collections.abc import Callable
+from itertools import chain
+from typing import Concatenate, ParamSpec, TypeVar
+
+from operations.events import Event
+from operations.ports.store import Facts, Work
+from quotas.ledger import AccountId, Entry
+from quotas.rates import RateCard
+from quotas.tree import Share
+from registry.centers import Environment, Node, Pool
+from registry.ids import BEGINNING, Mark, MicroCredits
+from registry.institutions import Project
+from scheduler.facts import Fact
+from store.doors import alone
+from store.memory.accounts import MemoryAccounts
+from store.memory.capacity import MemoryCapacity
+from store.memory.intake import MemoryJournal, MemoryKeys, MemoryRegister, MemoryVault
+from store.memory.requests import MemoryClusters, MemoryRequests
+from store.memory.shelves import History
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Thing = Project | Pool | Environment | Node | Share | RateCard
+"""What exists before anybody asks for anything."""
+
+
+class MemoryStore:
+    """`Store` in memory, with the work of loops and intake; any number of threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wakes: list[Callable[[], None]] = []
+        self._history = history = History()
+        self._requests = MemoryRequests(history)
+        self._clusters = MemoryClusters(history, self._requests)
+        self._capacity = MemoryCapacity(history)
+        self._accounts = MemoryAccounts(history)
+        self._register = MemoryRegister(history)
+        self._journal = MemoryJournal(history)
+        self._work = Work(
+            requests=self._requests,
+            clusters=self._clusters,
+            capacity=self._capacity,
+            accounts=self._accounts,
+            keys=MemoryKeys(history),
+            vault=MemoryVault(history),
+            register=self._register,
+            journal=self._journal,
+            trial=history.trial,
+        )
+
+    def transact(self, operation: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run an operation with everything for itself; wake the loops if it wrote."""
+        with alone(), self._lock, self._history.writing():
+            outcome = operation(self._work, *args, **kwargs)
+            wrote = self._history.commit()
+        if wrote:
+            for wake in self._wakes:
+                wake()
+        return outcome
+
+    def read(self, query: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a query with everything for itself, unable to write."""
+        with alone(), self._lock:
+            return query(self._work, *args, **kwargs)
+
+    def facts(self, since: Mark) -> Facts:
+        """Return what changed since a mark, with the mark to go on from."""
+        with alone(), self._lock:
+            found: chain[Fact] = chain(
+                self._capacity.changed_nodes(since),
+                self._capacity.changed_shares(since),
+                self._register.changed_cards(since),
+                self._accounts.changed_allocations(since),
+                self._accounts.changed_days(since),
+                self._requests.changed(since) if since > BEGINNING else self._requests.live(),
+                self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
+            )
+            return Facts(mark=Mark(self._history.mark + 1), facts=tuple(found))
+
+    def subscribe(self, wake: Callable[[], None]) -> None:
+        """Call `wake`, which must not raise, after each commit that wrote."""
+        self._wakes.append(wake)
+
+    def seed(self, *things: Thing) -> None:
+        """Keep what exists: the administration's part, which the work of this store does not have."""
+
+        def put_all(_: Work) -> None:
+            for thing in things:
+                self._put(thing)
+
+        self.transact(put_all)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the ledger in the order of posting."""
+        return self.read(lambda _: self._accounts.entries())
+
+    def balances(self) -> tuple[tuple[AccountId, MicroCredits], ...]:
+        """Return every account's balance, by account; they sum to zero."""
+        return self.read(lambda _: self._accounts.balances())
+
+    def events(self) -> tuple[Event, ...]:
+        """Return everything that happened to requests, in its order."""
+        return self.read(lambda _: self._journal.events())
+
+    def _put(self, thing: Thing) -> None:
+        match thing:
+            case Node():
+                self._capacity.put_node(thing)
+            case Share():
+                self._capacity.put_share(thing)
+            case Project():
+                self._register.projects.put(thing.id, thing)
+            case Pool():
+                self._register.pools.put(thing.id, thing)
+            case Environment():
+                self._register.environments.put(thing.id, thing)
+            case RateCard():
+                self._register.cards.put(thing.since, thing)
