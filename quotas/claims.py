@@ -1,5 +1,7 @@
 """What a share may still take: its own limit, every ancestor's, and what siblings keep for themselves."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -53,8 +55,12 @@ class Tree:
             share = self._shares.get((share.parent, pool)) if share.parent else None
         return tuple(reversed(levels))
 
+    def copy(self) -> Tree:
+        """Return a tree of its own with the same grants."""
+        return Tree(self._shares.values())
+
     def grant(self, project: ProjectId, pool: PoolId, amount: Resources) -> None:
-        """Grant an amount to a project and to every share above it."""
+        """Grant an amount to a project and to every share above it; a negative one gives back."""
         for level in self.path(project, pool):
             before = level.share
             after = replace(before, granted=before.granted + amount)
@@ -94,6 +100,19 @@ def beyond_limits(path: Sequence[Level], needed: Resources) -> tuple[BeyondLimit
     )
 
 
+def withheld(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]:
+    """Return each resource that quotas withhold however much room the pool has, at the share whose quota does.
+
+    What the root itself lacks is left out: the root is the pool, and its nodes tell better what is missing. A share
+    below it withholds by its own limit, its siblings by what they keep for themselves.
+    """
+    if needed.within(claimable(path)):
+        return ()
+    return tuple(
+        _full(path, share, name, needed) for name in names(needed) for share in _withholding(path, name, needed)[:1]
+    )
+
+
 def quota_faults(
     quota: Quota, *, parent: Share, siblings: Sequence[Share], share: ShareId, pool: PoolId
 ) -> tuple[NominalsExceedParent | LendingBeyondNominal, ...]:
@@ -123,10 +142,24 @@ def _left(share: Share) -> Resources:
     return share.limit - share.granted
 
 
+def _withholding(path: Sequence[Level], name: ResourceName, needed: Resources) -> list[Share]:
+    return [child.share for parent, child in pairwise(path) if _withholds(parent, child, name, needed)]
+
+
+def _withholds(parent: Level, child: Level, name: ResourceName, needed: Resources) -> bool:
+    """Tell whether a child's limit, or what its siblings keep of the parent's room, is short of what is needed."""
+    amount, room = needed.amount(name), _left(parent.share).amount(name)
+    kept = child.kept_by_siblings.amount(name)
+    return amount > _left(child.share).amount(name) or room - kept < amount <= room
+
+
 def _shortage(path: Sequence[Level], name: ResourceName, needed: Resources) -> ShareFull:
     """Name the level with the least left: the one whose relief would help first."""
     tightest = min(range(len(path)), key=lambda depth: claimable(path[: depth + 1]).amount(name))
-    share = path[tightest].share
+    return _full(path, path[tightest].share, name, needed)
+
+
+def _full(path: Sequence[Level], share: Share, name: ResourceName, needed: Resources) -> ShareFull:
     return ShareFull(
         share=share.id,
         pool=share.pool,

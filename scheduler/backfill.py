@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from quotas.claims import Tree, shortages
 from registry.centers import Node, NodeState
 from registry.ids import NodeId, PoolId, RequestId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster, Process
 from scheduler.fitting import Packing, place
 from scheduler.policy import Policy
-from scheduler.profile import Return, free_over_time, releases_at, returns
+from scheduler.profile import Return, in_time, releases_at, returns
 from scheduler.requests import Request
 
 
@@ -29,15 +30,24 @@ class Reservation:
         return replace(self, beside=beside)
 
 
-def reserve(request: Request, free: Mapping[NodeId, Resources], coming: Iterable[Return]) -> Reservation | None:
-    """Reserve the earliest moment at which running work has left room for the whole gang.
+def reserve(
+    request: Request, free: Mapping[NodeId, Resources], tree: Tree, coming: Iterable[Return]
+) -> Reservation | None:
+    """Reserve the earliest moment at which running work has left room, on nodes and in quotas, for the whole gang.
 
     This is the shadow time of EASY (Lifka, "The ANL/IBM SP scheduling system", 1995), kept per node instead of as a
-    pool total. None if even the last return does not make room, as when nodes are draining.
+    pool total. `tree` is used up. None if even the last return does not make room, as when nodes are draining.
     """
-    for at, amounts in free_over_time(free, coming):
+    amounts = dict(free)
+    for at, returned in in_time(coming):
+        for item in returned:
+            tree.grant(item.project, request.pool, item.amount * -1)
+            if item.node in amounts:
+                amounts[item.node] += item.amount
         packing = place(request, amounts)
-        if isinstance(packing, Packing):
+        if isinstance(packing, Packing) and not shortages(
+            tree.path(request.project, request.pool), request.gang_total()
+        ):
             taken = packing.by_node(request)
             beside = {node: amount - taken.get(node, NOTHING) for node, amount in amounts.items()}
             return Reservation(request=request.id, starts=at, beside=beside)
@@ -84,7 +94,7 @@ class Floor:
         ]
         self._expect(cluster)
 
-    def reserve(self, request: Request) -> Reservation | None:
+    def reserve(self, request: Request, tree: Tree) -> Reservation | None:
         """Protect the start of a request, if the policy has a reservation left and a moment can be told."""
         kept = self._reservations.setdefault(request.pool, [])
         if len(kept) >= self._policy.reservations:
@@ -92,8 +102,7 @@ class Floor:
         base = self.free(request.pool)
         for earlier in kept:
             base = {node: amount.least(earlier.beside[node]) for node, amount in base.items()}
-        coming = sorted(self._coming.get(request.pool, ()), key=lambda item: (item.at, item.node))
-        reservation = reserve(request, base, coming)
+        reservation = reserve(request, base, tree, self._coming.get(request.pool, ()))
         if reservation is not None:
             kept.append(reservation)
         return reservation

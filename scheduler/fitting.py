@@ -9,10 +9,18 @@ from registry.centers import Node
 from registry.ids import NodeId
 from registry.resources import Resources, names
 from scheduler.policy import ClassRule
-from scheduler.reasons import GangNeverFits, ProcessNeverFits, TooManyWorkers, WalltimeTooLong
+from scheduler.reasons import (
+    GangNeverFits,
+    MinimumAboveMaximum,
+    ProcessNeverFits,
+    TooManyWorkers,
+    WalltimeTooLong,
+)
 from scheduler.requests import Draft
 
-NeverFits = NoShare | BeyondLimit | ProcessNeverFits | GangNeverFits | WalltimeTooLong | TooManyWorkers
+NeverFits = (
+    NoShare | BeyondLimit | ProcessNeverFits | GangNeverFits | WalltimeTooLong | TooManyWorkers | MinimumAboveMaximum
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,9 @@ def never_fits(draft: Draft, rule: ClassRule, nodes: Sequence[Node], path: Seque
     )
 
 
-def _beyond_class(draft: Draft, rule: ClassRule) -> Iterator[WalltimeTooLong | TooManyWorkers]:
+def _beyond_class(draft: Draft, rule: ClassRule) -> Iterator[WalltimeTooLong | TooManyWorkers | MinimumAboveMaximum]:
+    if draft.workers_min > draft.workers_max:
+        yield MinimumAboveMaximum(least=draft.workers_min, most=draft.workers_max)
     if draft.walltime_seconds > rule.longest_walltime_seconds:
         yield WalltimeTooLong(
             request_class=draft.request_class, asked=draft.walltime_seconds, longest=rule.longest_walltime_seconds

@@ -1,11 +1,11 @@
 """When capacity comes back: what each node gets from work that has to end, in the order of time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from registry.ids import NodeId, Seconds
+from registry.ids import NodeId, ProjectId, Seconds
 from registry.resources import Resources
 from scheduler.clusters import Cluster
 from scheduler.policy import Policy
@@ -13,9 +13,10 @@ from scheduler.policy import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """An amount that a node gets back at a moment, at the latest."""
+    """An amount that a node, and the quota of a project, get back at a moment, at the latest."""
 
     at: Seconds
+    project: ProjectId
     node: NodeId
     amount: Resources
 
@@ -34,16 +35,11 @@ def releases_at(cluster: Cluster, policy: Policy, now: Seconds) -> Seconds:
 def returns(cluster: Cluster, at: Seconds) -> Iterator[Return]:
     """Yield what a cluster gives back when it is gone."""
     for process in cluster.processes:
-        yield Return(at=at, node=process.node, amount=process.shape)
+        yield Return(at=at, project=cluster.request.project, node=process.node, amount=process.shape)
 
 
-def free_over_time(
-    free: Mapping[NodeId, Resources], coming: Iterable[Return]
-) -> Iterator[tuple[Seconds, Mapping[NodeId, Resources]]]:
-    """Yield what is free after each moment at which something comes back; nodes outside `free` are not counted."""
-    amounts = dict(free)
-    for at, group in groupby(coming, key=attrgetter("at")):
-        for item in group:
-            if item.node in amounts:
-                amounts[item.node] += item.amount
-        yield at, dict(amounts)
+def in_time(coming: Iterable[Return]) -> Iterator[tuple[Seconds, tuple[Return, ...]]]:
+    """Yield the moments at which something comes back, in their order, each with all that does."""
+    ordered = sorted(coming, key=attrgetter("at"))
+    for at, group in groupby(ordered, key=attrgetter("at")):
+        yield at, tuple(group)

@@ -111,6 +111,16 @@ class TooManyWorkers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MinimumAboveMaximum:
+    """More workers are guaranteed than there may ever be."""
+
+    code: ClassVar[str] = "minimum-above-maximum"
+    field: ClassVar[str] = "workers.min"
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoRate:
     """The rate card in force has no rule for the pool."""
 

@@ -20,6 +20,17 @@ from registry.ids import (
 from registry.resources import GIB, MIB, Resources, total
 from registry.tags import Tags
 
+NAME_LENGTH: Final = 100
+MOST_WORKERS: Final = 900
+"""Ordinals and incarnations have three digits each in a process's name, and elastic workers come and go."""
+SHORTEST_WALLTIME_SECONDS: Final = 60
+LONGEST_WALLTIME_SECONDS: Final = 30 * 24 * 3600
+DEFAULT_IDLE_SECONDS: Final = 1800
+SHORTEST_IDLE_SECONDS: Final = 10
+LONGEST_IDLE_SECONDS: Final = 7 * 24 * 3600
+SMALLEST_PROCESS: Final = Resources(millicores=1, memory=16 * MIB)
+"""Less than this no Python process starts in: a smaller number is a mistake of units."""
+
 
 class RequestClass(StrEnum):
     """How urgent the work is, which also decides its price and its limits."""

@@ -1,13 +1,13 @@
 """What is left while a plan is made: each decision takes from it, everything else only looks."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from quotas.allocations import Credit, covering, most_available
-from quotas.claims import Level, Tree, shortages
+from quotas.claims import Tree, withheld
 from quotas.rates import price, price_of_all
-from quotas.reasons import NoCredit, NoShare, ShareFull
+from quotas.reasons import NoCredit, NoShare
 from registry.ids import MicroCredits, PersonId, PoolId, Seconds
 from registry.resources import NOTHING, Resources, names
 from scheduler.backfill import Floor, Reservation
@@ -76,7 +76,7 @@ class Room:
 
     def reserve(self, request: Request) -> Reservation | None:
         """Protect the start of a request that only nodes stop."""
-        return self._floor.reserve(request)
+        return self._floor.reserve(request, self._tree.copy())
 
     def grow(self, cluster: Cluster, ordinal: int) -> Process | None:
         """Give a running cluster one more elastic worker if everything allows it, and take its room."""
@@ -133,7 +133,7 @@ class Room:
     def _short_of_quota(self, request: Request) -> Iterator[WaitReason]:
         path = self._tree.path(request.project, request.pool)
         if path:
-            yield from _of_quota(path, request.gang_total())
+            yield from withheld(path, request.gang_total())
         else:
             yield NoShare(project=request.project, pool=request.pool)
 
@@ -158,7 +158,7 @@ class Room:
 
     def _over_quota(self, request: Request, amount: Resources) -> bool:
         path = self._tree.path(request.project, request.pool)
-        return not path or any(_of_quota(path, amount)) or not self._fits_class(request, amount)
+        return not path or bool(withheld(path, amount)) or not self._fits_class(request, amount)
 
     def _would_end(self, request: Request) -> Seconds:
         return Seconds(self._now + request.walltime_seconds + self._policy.termination_slack_seconds)
@@ -208,8 +208,3 @@ class Room:
         key = (cluster.request.pool, cluster.request.request_class)
         for process in cluster.processes:
             self._granted[key] = self._granted.get(key, NOTHING) + process.shape
-
-
-def _of_quota(path: Sequence[Level], needed: Resources) -> Iterator[ShareFull]:
-    """Yield what quota is short of. The root's shortage is left out: it is that of the nodes, which say it better."""
-    yield from (reason for reason in shortages(path, needed) if reason.share != path[0].share.id)

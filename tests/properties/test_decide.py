@@ -1,0 +1,130 @@
+"""What holds for every cycle of every center."""
+
+import random
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from quotas.claims import Tree, claimable
+from registry.ids import RequestId, Seconds
+from registry.resources import NOTHING, total
+from scheduler.decide import decide
+from scheduler.explain import explain
+from scheduler.facts import Fact
+from scheduler.policy import DEFAULT_POLICY
+from scheduler.requests import State
+from scheduler.snapshot import Snapshot
+from tests.builders import NOW, POOL, a_snapshot
+from tests.properties.worlds import applied, ended, facts, overfull, snapshots
+
+FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
+
+
+@given(snapshots())
+def test_no_plan_overfills_a_node_or_a_share(snapshot: Snapshot) -> None:
+    assert not list(overfull(applied(snapshot, decide(snapshot, NOW), NOW)))
+
+
+@given(snapshots())
+def test_what_siblings_keep_for_themselves_stays_free(snapshot: Snapshot) -> None:
+    after = applied(snapshot, decide(snapshot, NOW), NOW)
+    for parent in after.shares.values():
+        children = [share for share in after.shares.values() if share.parent == parent.id]
+        before = [share for share in snapshot.shares.values() if share.parent == parent.id]
+        promised = total(share.unused_kept for share in before)
+        if children and promised.within(parent.limit):
+            assert total(share.unused_kept for share in children).within(parent.limit - parent.granted)
+
+
+@given(facts(), st.randoms(use_true_random=False))
+def test_the_plan_does_not_depend_on_the_order_of_the_facts(some: list[Fact], chance: random.Random) -> None:
+    shuffled = list(some)
+    chance.shuffle(shuffled)
+    assert decide(a_snapshot(shuffled), NOW) == decide(a_snapshot(some), NOW)
+
+
+@given(snapshots())
+def test_every_pending_request_has_one_answer(snapshot: Snapshot) -> None:
+    plan = decide(snapshot, NOW)
+    answered = [placement.request.id for placement in plan.placements]
+    answered += [request for wait in plan.waits for request in wait.requests]
+    assert sorted(answered) == sorted(request.id for request in snapshot.pending())
+
+
+@given(snapshots())
+def test_a_second_cycle_on_the_same_state_has_nothing_to_say(snapshot: Snapshot) -> None:
+    after = applied(snapshot, decide(snapshot, NOW), NOW)
+    again = decide(after, NOW)
+    assert not again.placements
+    assert not again.growths
+
+
+@given(snapshots())
+def test_what_is_explained_is_what_is_decided(snapshot: Snapshot) -> None:
+    plan = decide(snapshot, NOW)
+    waits = {request: wait.codes for wait in plan.waits for request in wait.requests}
+    for request in snapshot.pending():
+        explanation = explain(snapshot, request.id, NOW)
+        assert explanation is not None
+        codes = tuple(dict.fromkeys(reason.code for reason in explanation.reasons))
+        assert codes == waits.get(request.id, ())
+
+
+@given(snapshots(), st.integers(0, 4))
+def test_a_cluster_never_grows_beyond_what_was_wanted(snapshot: Snapshot, more: int) -> None:
+    running = applied(snapshot, decide(snapshot, NOW), NOW)
+    wanting = running.with_facts(
+        replace(cluster.request, workers_wanted=min(cluster.request.workers_min + more, cluster.request.workers_max))
+        for cluster in running.clusters()
+    )
+    after = applied(wanting, decide(wanting, NOW), NOW)
+    assert not list(overfull(after))
+    for cluster in after.clusters():
+        assert len(cluster.workers) <= cluster.request.workers_wanted
+
+
+@given(snapshots(FIRST_COME))
+def test_a_protected_start_is_kept_when_everything_runs_to_its_deadline(snapshot: Snapshot) -> None:
+    running = applied(snapshot, decide(snapshot, NOW), NOW)
+    promised = {
+        request.id: explanation.expected
+        for request in running.pending()
+        if (explanation := explain(running, request.id, NOW)) and explanation.expected is not None
+    }
+    started = _starts(running, NOW)
+    for request, latest in promised.items():
+        assert started[request] <= latest
+
+
+def _starts(snapshot: Snapshot, now: Seconds) -> dict[RequestId, Seconds]:
+    """Return when each request starts if nothing new comes and each runs until its deadline and the slack."""
+    starts: dict[RequestId, Seconds] = {}
+    while True:
+        for cluster in snapshot.clusters():
+            starts.setdefault(cluster.request.id, cluster.request.placed or now)
+        due = [(cluster.request.deadline or now, cluster.request.id) for cluster in snapshot.clusters()]
+        if not due:
+            return starts
+        now = Seconds(max(now, min(due)[0] + snapshot.policy.termination_slack_seconds))
+        for deadline, request in due:
+            if deadline + snapshot.policy.termination_slack_seconds <= now:
+                snapshot = ended(snapshot, snapshot.requests[request], now)
+        snapshot = applied(snapshot, decide(snapshot, now), now)
+
+
+@given(snapshots())
+def test_what_a_path_can_claim_never_exceeds_what_any_share_on_it_has_left(snapshot: Snapshot) -> None:
+    tree = Tree(snapshot.shares.values())
+    for request in snapshot.pending():
+        path = tree.path(request.project, POOL)
+        for level in path:
+            left = (level.share.limit - level.share.granted).most(NOTHING)
+            assert claimable(path).within(left)
+
+
+@given(snapshots())
+def test_only_pending_requests_are_placed_and_only_once(snapshot: Snapshot) -> None:
+    placed = [placement.request for placement in decide(snapshot, NOW).placements]
+    assert all(request.state is State.PENDING for request in placed)
+    assert len({request.id for request in placed}) == len(placed)

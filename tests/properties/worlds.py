@@ -1,0 +1,117 @@
+"""Random centers for property tests, and the outcome of a plan in them without any store."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from quotas.claims import Tree
+from registry.centers import Node, NodeState
+from registry.ids import PersonId, Seconds
+from registry.resources import Resources
+from scheduler.clusters import Process
+from scheduler.facts import Fact
+from scheduler.plan import Plan
+from scheduler.policy import DEFAULT_POLICY, Policy
+from scheduler.requests import End, Request, RequestClass, State
+from scheduler.snapshot import Snapshot
+from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
+
+PROJECTS = ("vmu.vision", "vmu.nlp", "uit.bio")
+
+
+@st.composite
+def amounts(draw: st.DrawFn, largest: int = 8) -> Resources:
+    return cores(draw(st.integers(1, largest)) / 2, draw(st.integers(1, largest * 2)))
+
+
+@st.composite
+def nodes(draw: st.DrawFn) -> list[Node]:
+    states = st.sampled_from([NodeState.READY, NodeState.READY, NodeState.READY, NodeState.DRAINING])
+    capacities = draw(st.lists(amounts(), min_size=1, max_size=4))
+    return [a_node(f"n{number}", capacity, state=draw(states)) for number, capacity in enumerate(capacities)]
+
+
+@st.composite
+def requests(draw: st.DrawFn, number: int) -> Request:
+    least = draw(st.integers(1, 4))
+    return a_request(
+        number,
+        draw(st.sampled_from(PROJECTS)),
+        submitted=NOW - draw(st.integers(0, 10_000)),
+        person=PersonId(draw(st.sampled_from("abc")) * 26),
+        request_class=draw(st.sampled_from([RequestClass.INTERACTIVE, RequestClass.NORMAL, RequestClass.SCAVENGER])),
+        head=draw(amounts(2)),
+        worker=draw(amounts(4)),
+        workers_min=least,
+        workers_max=least + draw(st.integers(0, 3)),
+        walltime_seconds=draw(st.sampled_from([60, 600, 3600])),
+    )
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> list[Fact]:
+    """Return a center with quotas of all sorts and a queue of requests."""
+    nominal = draw(st.none() | amounts(6))
+    borrowing = draw(st.none() | amounts(6))
+    center = facts_of_a_center(draw(nodes()), PROJECTS, nominal, borrowing=borrowing if nominal else None)
+    queue = [draw(requests(number)) for number in range(1, draw(st.integers(1, 8)) + 1)]
+    return [*center, *queue]
+
+
+def snapshots(policy: Policy = DEFAULT_POLICY) -> st.SearchStrategy[Snapshot]:
+    return facts().map(lambda some: a_snapshot(some, policy))
+
+
+def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
+    """Return the snapshot as a store would hand it over once the plan is applied."""
+    for placement in plan.placements:
+        placed = replace(
+            placement.request,
+            state=State.PLACED,
+            placed=now,
+            deadline=placement.deadline,
+            allocation=placement.allocation,
+            reasons=(),
+        )
+        snapshot = moved(snapshot.with_facts([placed, *placement.processes]), placed, placement.processes, 1)
+    for growth in plan.growths:
+        grown = replace(growth.request, next_ordinal=growth.request.next_ordinal + len(growth.processes))
+        snapshot = moved(snapshot.with_facts([grown, *growth.processes]), grown, growth.processes, 1)
+    for wait in plan.waits:
+        waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
+        snapshot = snapshot.with_facts(waiting)
+    return snapshot
+
+
+def ended(snapshot: Snapshot, request: Request, now: Seconds) -> Snapshot:
+    """Return the snapshot once a placed request is over and its capacity is back."""
+    processes = snapshot.cluster(request).processes
+    snapshot = moved(snapshot, request, processes, -1)
+    return snapshot.with_facts([replace(request, state=State.ENDED, end=End.CANCELLED, ended=now)])
+
+
+def moved(snapshot: Snapshot, request: Request, processes: tuple[Process, ...], sign: int) -> Snapshot:
+    """Return the snapshot with the processes' capacity taken, or given back, on nodes and shares."""
+    changed: list[Fact] = []
+    granted = {node.id: node for node in snapshot.nodes.values()}
+    tree = Tree(snapshot.shares.values())
+    for process in processes:
+        node = granted[process.node]
+        granted[process.node] = replace(node, granted=node.granted + process.shape * sign)
+        tree.grant(request.project, request.pool, process.shape * sign)
+    changed += granted.values()
+    changed += [level.share for level in tree.path(request.project, request.pool)]
+    return snapshot.with_facts(changed)
+
+
+def overfull(snapshot: Snapshot) -> Iterator[object]:
+    """Yield every node and share that holds more than it may, and every share that lost what it keeps for itself."""
+    for node in snapshot.nodes.values():
+        if not node.granted.within(node.capacity):
+            yield node
+    tree = Tree(snapshot.shares.values())
+    for project in {request.project for request in snapshot.requests.values()}:
+        for level in tree.path(project, next(iter(snapshot.requests.values())).pool):
+            if not level.share.granted.within(level.share.limit):
+                yield level.share
