@@ -1,6 +1,7 @@
 """The closed union of everything the center can refuse with or let wait for."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from quotas.reasons import (
@@ -18,6 +19,7 @@ from scheduler.reasons import (
     GangNeverFits,
     HeldByOperator,
     HeldByUser,
+    MinimumAboveMaximum,
     NodesFull,
     NoRate,
     PersonAtClassLimit,
@@ -53,13 +55,35 @@ class Unknown:
     what: str
 
 
+class Flaw(StrEnum):
+    """What can be wrong with a field by itself. Those that end in what is allowed are told with that bound."""
+
+    MISSING = "missing"
+    UNEXPECTED = "unexpected"
+    TWICE = "twice"
+    NOT_JSON = "not-json"
+    NOT_TEXT = "not-text"
+    NOT_INTEGER = "not-integer"
+    NOT_BOOLEAN = "not-boolean"
+    NOT_OBJECT = "not-object"
+    NOT_LIST = "not-list"
+    NOT_OF_SHAPE = "not-of-shape"
+    NOT_ONE_OF = "not-one-of"
+    NOT_AT_LEAST = "not-at-least"
+    NOT_AT_MOST = "not-at-most"
+    SHORTER_THAN = "shorter-than"
+    LONGER_THAN = "longer-than"
+    UNREADABLE = "unreadable"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invalid:
-    """A field of the call has a value that cannot be."""
+    """A field of the call has a value that cannot be; `bound` is the limit or the choice it misses, if it has one."""
 
     code: ClassVar[str] = "invalid"
     field: str
-    problem: str
+    problem: Flaw
+    bound: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,24 +146,66 @@ class TooLarge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadersTooLarge:
+    """The headers of the call are larger than any real ones."""
+
+    code: ClassVar[str] = "headers-too-large"
+    limit: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodNotAllowed:
+    """The address exists, but not for this method."""
+
+    code: ClassVar[str] = "method-not-allowed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongMediaType:
+    """The body does not say that it is JSON."""
+
+    code: ClassVar[str] = "wrong-media-type"
+    field: ClassVar[str] = "Content-Type"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyStreams:
+    """The person follows as many requests at once as one person may."""
+
+    code: ClassVar[str] = "too-many-streams"
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable:
-    """The center cannot answer right now; nothing was changed."""
+    """The center cannot answer right now; the same call may be made again."""
 
     code: ClassVar[str] = "unavailable"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """The center has made a mistake, which its log tells."""
+
+    code: ClassVar[str] = "broken"
+
+
 Reason = (
     BeyondLimit
+    | Broken
     | ChangedMeanwhile
     | ClassShareFull
     | Forbidden
     | GangNeverFits
     | HasEnded
+    | HeadersTooLarge
     | HeldByOperator
     | HeldByUser
     | Invalid
     | KeyUsedOtherwise
     | LendingBeyondNominal
+    | MethodNotAllowed
+    | MinimumAboveMaximum
     | NoCredit
     | NoRate
     | NoShare
@@ -156,6 +222,7 @@ Reason = (
     | ShareFull
     | Taken
     | TooLarge
+    | TooManyStreams
     | TooManyWorkers
     | Unauthenticated
     | Unavailable
@@ -164,6 +231,7 @@ Reason = (
     | VersionMissing
     | WalltimeTooLong
     | WouldDelayReserved
+    | WrongMediaType
 )
 
 

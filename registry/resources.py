@@ -14,6 +14,13 @@ CPU: Final = ResourceName("cpu")
 MEMORY: Final = ResourceName("memory")
 _GPU: Final = "gpu/"
 
+MODEL_PATTERN: Final = r"^[a-z0-9](?:-?[a-z0-9]){0,31}$"
+MOST_MILLICORES: Final = 10**10
+MOST_MEMORY: Final = 2**52
+MOST_GPUS: Final = 10**6
+"""More than any center has of one resource, and so little that a thousand such amounts still fit in 64 bits."""
+MOST_MODELS: Final = 16
+
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 GIB: Final = 1024 * MIB

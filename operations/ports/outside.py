@@ -1,5 +1,6 @@
 """The ports to time and chance, which no decision reads by itself."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from registry.ids import AllocationId, PersonId, RequestId, Seconds, TokenId
@@ -35,3 +36,11 @@ class Ids(Protocol):
     def secret(self) -> str:
         """Return a new secret of 256 random bits, as people copy it."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """When each loop last came to the end of a round; None before its first, and in a process without it."""
+
+    cycle: Seconds | None = None
+    reconciled: Seconds | None = None

@@ -1,0 +1,13 @@
+"""Whether the center answers and its loops go round, for whoever watches it: no token needed."""
+
+from fastapi import APIRouter
+
+from api.dependencies import DeskDep, policy
+from api.schemas.health import HealthOut
+
+router = APIRouter(prefix="/v1/health", tags=["health"])
+
+
+@router.get("", openapi_extra=policy("health:read"))
+def read_health(desk: DeskDep) -> HealthOut:
+    return HealthOut.from_pulse(desk.pulse(), desk.ports.clock.now())
