@@ -1,0 +1,120 @@
+"""GET /metrics on a port of its own, answered by threads of its own."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from socketserver import TCPServer, ThreadingMixIn
+from threading import Thread
+from types import TracebackType
+from typing import Final, Self
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from exporters.collector import Collector
+from operations.ports.store import StoreUnavailableError
+
+PATH: Final = "/metrics"
+
+_SILENT_CLIENT_SECONDS: Final = 10
+_POLL_SECONDS: Final = 0.2
+
+
+def make_metrics_app(collector: Collector) -> WSGIApplication:
+    """Return the application that answers with the collector's metrics, in the format that the asker accepts.
+
+    It reads the store and blocks while it does: it belongs on a thread, never on an event loop.
+    """
+    registry = CollectorRegistry()
+    registry.register(collector)
+    metrics: WSGIApplication = make_wsgi_app(registry)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] != PATH:
+            return _say("404 Not Found", f"metrics are at {PATH}", start_response)
+        try:
+            return metrics(environ, start_response)
+        except StoreUnavailableError:
+            return _say("503 Service Unavailable", "the store does not answer", start_response)
+
+    return answer
+
+
+def serve(collector: Collector, *, host: str, port: int) -> MetricsServer:
+    """Begin to answer on an address, on any free port if `port` is 0.
+
+    Raises:
+        OSError: the address is taken or is not this machine's.
+    """
+    server = _Server((host, port), _Exchange)
+    server.set_app(make_metrics_app(collector))
+    return MetricsServer(server)
+
+
+class MetricsServer:
+    """A port that answers until it is closed."""
+
+    def __init__(self, server: WSGIServer) -> None:
+        """Take a server that listens, and answer what asks there."""
+        self._server: Final = server
+        self._thread: Final = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="metrics", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on."""
+        return self._server.server_port
+
+    def close(self) -> None:
+        """Stop listening; what is being answered is not waited for."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        """Answer inside the block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each connection, so that a slow client keeps nobody waiting."""
+
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], exchange: type[_Exchange]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, exchange)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server who we are, which can take seconds and answers nothing we use."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # of an IP socket
+        self.setup_environ()
+
+
+class _Exchange(WSGIRequestHandler):
+    """One connection: ended if its client falls silent or leaves, and not logged."""
+
+    timeout = _SILENT_CLIENT_SECONDS
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (TimeoutError, ConnectionError):
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that is overridden
+        """Log nothing: a scrape each few seconds would drown what matters."""
+
+
+def _say(status: str, sentence: str, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{sentence}\n".encode()]
