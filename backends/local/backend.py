@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
@@ -31,9 +29,9 @@ class LocalBackend:
     """Clusters as processes of this machine.
 
     `data` is a folder of the center's own, `scratch` one below which tenants' processes leave their files: as root it
-    must lie where every uid can pass. `environments` are virtual environments. As root each project has a uid of its
-    own, counted from `first_uid`; else everything runs as the center. `cgroup` is a folder of control groups that was
-    delegated to the center.
+    must lie where every uid can pass. `environments` are virtual environments. With `separate_uids` each project has a
+    uid of its own, counted from `first_uid`; else everything runs as the center and tenants have to trust each other.
+    `cgroup` is a folder of control groups that was delegated to the center.
     """
 
     def __init__(
@@ -42,12 +40,13 @@ class LocalBackend:
         data: Path,
         scratch: Path,
         environments: Mapping[EnvironmentId, Path],
+        separate_uids: bool,
         cgroup: Path | None = None,
         first_uid: int = FIRST_UID,
     ) -> None:
         self._data = data.absolute()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._users = Users(self._data / "users", first_uid) if os.geteuid() == 0 else None
+        self._users = Users(self._data / "users", first_uid) if separate_uids else None
         self._scratch = scratch.absolute()
         self._cgroup = cgroup
         self._warm = {
@@ -71,10 +70,8 @@ class LocalBackend:
         """Start the warm processes beforehand, so that the first cluster does not wait for imports.
 
         Raises:
-            BackendUnavailableError: one cannot be started, or nobody but root could reach its own scratch folder.
+            BackendUnavailableError: one cannot be started.
         """
-        if self._users is not None:
-            _check_passage(self._scratch)
         for warm in self._warm.values():
             if not warm.is_listening():
                 warm.start()
@@ -246,13 +243,6 @@ def _papers(process: NewProcess, credentials: Credentials) -> bytes:
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for first in range(0, len(items), size):
         yield items[first : first + size]
-
-
-def _check_passage(scratch: Path) -> None:
-    """Refuse a scratch folder that other uids cannot reach: each process would end with a riddle in its log."""
-    for folder in scratch.parents:
-        if folder.exists() and not folder.stat().st_mode & stat.S_IXOTH:
-            raise BackendUnavailableError(f"{folder} lets no other uid pass to {scratch}")
 
 
 def _keep_log(data: Path, name: str) -> None:

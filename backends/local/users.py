@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import stat
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,26 @@ from registry.ids import ProjectId
 # Above what systemd hands out to containers and users, below what is negative in 32 bits.
 FIRST_UID: Final = 1_900_000_000
 MOST_UIDS: Final = 100_000_000
+
+
+def why_not_separate(folders: Iterable[Path]) -> str | None:
+    """Return why projects cannot have uids of their own here, None if they can.
+
+    Beside root it takes folders, environments with their interpreters and the scratch folder, that other uids reach:
+    a process that cannot read its own library fails at its first late import.
+    """
+    if os.geteuid() != 0:
+        return "the center does not run as root"
+    for folder in folders:
+        for part in (real := folder.resolve(), *real.parents):
+            if part.exists() and not part.stat().st_mode & stat.S_IXOTH:
+                return f"{part} lets no other uid pass to {folder}"
+    return None
+
+
+def folders_of(environment: Path) -> tuple[Path, ...]:
+    """Return what a process of a virtual environment reads: the environment itself and its interpreter's home."""
+    return (environment, (environment / "bin" / "python").resolve())
 
 
 class Users:

@@ -13,6 +13,7 @@ import gc
 import importlib
 import logging
 import os
+import ssl
 import stat
 import sys
 from collections.abc import Iterable
@@ -23,8 +24,8 @@ from typing import Final
 ONE_THREAD: Final = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "BLIS")
 }
-# The first five cut an idle cluster from 7 % to 1 % of a core; the last one leaves a single harmless page to strangers
-# who hold a certificate but not the token.
+# The first five cut an idle cluster from 7 % to 1 % of a core. The last two leave a head one harmless page beside the
+# center's door, and a worker none: its pages, which are never served, would each cost it imports.
 DASK_SETTINGS: Final = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.worker.profile.enabled": False,
@@ -32,9 +33,10 @@ DASK_SETTINGS: Final = {
     "distributed.admin.system-monitor.gil.enabled": False,
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.scheduler.http.routes": ["distributed.http.health"],
+    "distributed.worker.http.routes": [],
 }
 # What Dask imports late, each of which would cost every fork its milliseconds.
-EAGER_IMPORTS: Final = ("numpy", "numpy.random", "tornado.platform.asyncio", "cloudpickle", "msgpack", "tblib")
+EAGER_IMPORTS: Final = ("numpy", "numpy.random", "tornado.platform.asyncio", "distributed.http.health")
 ALREADY_SERVED: Final = 3
 
 log = logging.getLogger("haidang.warm")
@@ -120,8 +122,12 @@ def _import_eagerly(more: Iterable[str]) -> None:
             log.info("%s is not in this environment", name)
 
     from distributed.versions import get_versions  # noqa: PLC0415 - not before the settings
+    from tornado import netutil  # noqa: PLC0415
 
-    get_versions()  # scans the environment once; each fork would, when it first meets another process
+    # What each fork would do when it first meets another process: scan the environment (35 ms), and read the
+    # machine's certificates (42 ms), which Tornado does for every context, also those that trust none of them.
+    get_versions()
+    getattr(netutil, "_client_ssl_defaults", ssl.create_default_context)()
 
 
 if __name__ == "__main__":
