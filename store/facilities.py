@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, Table, select
+from sqlalchemy import Column, ForeignKey, Table, select, update
 
 from registry.centers import Center, Environment, Pool, Tier
 from store.connections import Transaction
@@ -43,15 +43,15 @@ class SqlFacilities:
 
     transaction: Transaction
 
-    def put_center(self, center: Center) -> None:
-        self._put(CENTERS, center)
+    def put_center(self, center: Center) -> bool:
+        return self._put(CENTERS, center)
 
     def center(self) -> Center | None:
         row = self.transaction.row(select(CENTERS).order_by(CENTERS.c.id))
         return Center(**row) if row else None
 
-    def put_pool(self, pool: Pool) -> None:
-        self._put(POOLS, pool)
+    def put_pool(self, pool: Pool) -> bool:
+        return self._put(POOLS, pool)
 
     def pools(self) -> tuple[Pool, ...]:
         return tuple(Pool(**row) for row in self.transaction.rows(select(POOLS).order_by(POOLS.c.id)))
@@ -59,7 +59,9 @@ class SqlFacilities:
     def put_environment(self, environment: Environment) -> None:
         self._put(ENVIRONMENTS, environment)
 
-    def _put(self, table: Table, thing: Center | Pool | Environment) -> None:
+    def _put(self, table: Table, thing: Center | Pool | Environment) -> bool:
         values = values_of(thing)
-        new = self.transaction.insert(table).values(values)
-        self.transaction.run(new.on_conflict_do_update(index_elements=table.primary_key, set_=values))
+        if self.transaction.run(self.transaction.insert(table).values(values).on_conflict_do_nothing()):
+            return True
+        self.transaction.run(update(table).where(table.c.id == thing.id).values(values))
+        return False

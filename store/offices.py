@@ -2,6 +2,7 @@
 
 from operations.ports.office import Office
 from store.accounts import SqlAccounts
+from store.bills import SqlBills
 from store.books import SqlBooks
 from store.capacity import SqlCapacity
 from store.clusters import SqlClusters
@@ -45,5 +46,6 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         shares=SqlShares(transaction),
         request_views=SqlRequestViews(transaction),
         books=SqlBooks(transaction),
+        bills=SqlBills(transaction),
         waits=SqlWaits(transaction),
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Column, ColumnElement, ForeignKey, Table, exists, select, true
+from sqlalchemy import Column, ColumnElement, ForeignKey, Table, exists, select, true, update
 
 from registry.ids import PersonId
 from registry.people import Person, Role, RoleGrant, Scope
@@ -40,8 +40,12 @@ class SqlPeople:
     def add(self, person: Person) -> None:
         self.transaction.run(PEOPLE.insert().values(values_of(person)))
 
+    def update(self, person: Person) -> None:
+        self.transaction.run(update(PEOPLE).where(PEOPLE.c.id == person.id).values(values_of(person)))
+
     def get(self, scope: Scope, person: PersonId) -> Person | None:
-        row = self.transaction.row(select(PEOPLE).where(PEOPLE.c.id == person, _seen(scope)))
+        seen = select(PEOPLE).where(PEOPLE.c.id == person, _seen(scope))
+        row = self.transaction.row(self.transaction.locked(seen))
         return Person(**row) if row else None
 
     def page(self, scope: Scope, *, after: str, limit: int) -> tuple[Person, ...]:

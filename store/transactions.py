@@ -26,6 +26,7 @@ R = TypeVar("R")
 
 _ATTEMPTS: Final = 10
 _FIRST_PAUSE_SECONDS: Final = 0.002
+_LONGEST_PAUSE_SECONDS: Final = 0.1
 
 
 class SqlStore:
@@ -127,5 +128,5 @@ def _until_alone(once: Callable[[], R]) -> R:
                 raise StoreUnavailableError from error
             if not is_conflict(error):
                 raise
-        time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
+        time.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))
     raise AssertionError

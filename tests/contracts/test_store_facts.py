@@ -1,0 +1,189 @@
+"""What a cycle decides from: all that lives at first, then what changed, and what ended once more."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from operations.ports.office import Office
+from operations.ports.store import Claim, Store, Work
+from quotas.ledger import Bearer, EntryKey, hold_entry
+from quotas.tree import Share
+from registry.centers import Node, NodeState
+from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, ProjectId, Seconds, ShareId
+from scheduler.clusters import Part, Process
+from scheduler.facts import DayOfUse, Fact
+from scheduler.requests import End, Request, State
+from store.transactions import SqlStore
+from tests.builders import (
+    CENTER,
+    NOW,
+    POOL,
+    a_node,
+    a_rate_card,
+    a_request,
+    a_share,
+    an_allocation,
+    cores,
+    request_id,
+    tags,
+)
+from tests.seeding import A_POOL, a_project, award, seed
+
+SHARES = (
+    a_share(CENTER, cores(8, 32), parent=None),
+    a_share("vmu", cores(8, 32)),
+    a_share("vmu.vision", cores(8, 32), parent="vmu"),
+)
+GRANTED = cores(1, 4)
+
+
+def a_center(store: Store[Work]) -> None:
+    seed(store, A_POOL, a_project("vmu.vision"), a_node("n1"), a_node("n2"), *SHARES, a_rate_card())
+    award(store)
+
+
+def add(work: Work, request: Request) -> None:
+    work.requests.add(request)
+
+
+def change(work: Work, /, number: int, **changes: object) -> None:
+    before = work.requests.get(request_id(number))
+    assert before is not None
+    assert work.requests.swap(before, replace(before, **changes))  # type: ignore[arg-type]
+
+
+def end(work: Work, number: int) -> None:
+    change(work, number, state=State.ENDED, end=End.CANCELLED, ended=NOW)
+
+
+def a_slot(number: int = 1, ordinal: int = 0) -> Process:
+    hold = MicroCredits(5)
+    return Process(
+        request=request_id(number), ordinal=ordinal, part=Part.HEAD, node=NodeId("n1"), shape=GRANTED, hold=hold
+    )
+
+
+def take(work: Work) -> None:
+    claim = Claim(project=ProjectId("vmu.vision"), pool=POOL, nodes=((NodeId("n1"), GRANTED),))
+    assert work.capacity.take(claim) is None
+
+
+def news(store: Store[Work], since: Mark) -> set[Fact]:
+    return set(store.facts(since).facts)
+
+
+def test_an_empty_store_has_no_facts(store: Store[Work]) -> None:
+    assert store.facts(BEGINNING).facts == ()
+
+
+def test_a_rebuild_is_all_that_lives(store: Store[Work]) -> None:
+    a_center(store)
+    store.transact(add, a_request())
+    assert news(store, BEGINNING) == {
+        a_node("n1"),
+        a_node("n2"),
+        *SHARES,
+        a_rate_card(),
+        replace(an_allocation(), ends=Seconds(10**10)),
+        a_request(),
+    }
+
+
+def test_nothing_is_news_twice_but_what_changes_again_is(store: Store[Work]) -> None:
+    a_center(store)
+    mark = store.facts(BEGINNING).mark
+    assert store.facts(mark).facts == ()
+    for name in ("one", "two"):
+        if name == "one":
+            store.transact(add, a_request(name=name))
+        else:
+            store.transact(change, 1, name=name)
+        told = store.facts(mark)
+        assert [fact.name for fact in told.facts if isinstance(fact, Request)] == [name]
+        assert len(told.facts) == 1
+        assert store.facts(told.mark).facts == ()
+        mark = told.mark
+    assert len(news(store, BEGINNING)) == 8, "and the rebuild has the current values alone"
+
+
+def test_what_ended_is_told_once_more_and_is_no_part_of_a_rebuild(store: Store[Work]) -> None:
+    store.transact(add, a_request(1))
+    store.transact(add, a_request(2))
+    store.transact(lambda work: work.clusters.add([a_slot()]))
+    mark = store.facts(BEGINNING).mark
+
+    def finish(work: Work) -> None:
+        end(work, 1)
+        assert work.clusters.swap(a_slot(), replace(a_slot(), released=NOW))
+
+    store.transact(finish)
+    told = news(store, mark)
+    assert {(fact.id, fact.state) for fact in told if isinstance(fact, Request)} == {(request_id(1), State.ENDED)}
+    assert {fact.released for fact in told if isinstance(fact, Process)} == {NOW}
+    assert news(store, BEGINNING) == {a_request(2)}
+
+
+def test_one_changed_amount_brings_the_whole_share_and_node(store: Store[Work]) -> None:
+    a_center(store)
+    mark = store.facts(BEGINNING).mark
+    store.transact(take)
+    assert news(store, mark) == {
+        *(replace(share, granted=GRANTED) for share in SHARES),
+        replace(a_node("n1"), granted=GRANTED),
+    }
+
+
+def test_a_moved_balance_brings_its_allocation(store: Store[Work]) -> None:
+    a_center(store)
+    mark = store.facts(BEGINNING).mark
+    bearer = Bearer(allocation=an_allocation().id, request=request_id(1), tags=tags())
+
+    def hold(work: Work) -> None:
+        assert work.accounts.hold(hold_entry(bearer, EntryKey("hold:1"), MicroCredits(7), NOW)) is None
+
+    store.transact(hold)
+    given = replace(an_allocation(), ends=Seconds(10**10))
+    assert news(store, mark) == {
+        replace(given, available=MicroCredits(given.available - 7), held=MicroCredits(7)),
+    }
+
+
+def day(number: int, used: int = 1) -> DayOfUse:
+    return DayOfUse(share=ShareId("vmu"), pool=POOL, day=number, ppm_seconds=used)
+
+
+def test_days_of_use_add_up_and_old_ones_are_no_part_of_a_rebuild(store: Store[Work]) -> None:
+    store.transact(lambda work: work.accounts.use([day(20_000, 5), day(20_001, 1)]))
+    mark = store.facts(BEGINNING).mark
+    store.transact(lambda work: work.accounts.use([day(20_000, 2), day(20_100, 3)]))
+    assert news(store, mark) == {day(20_000, 7), day(20_100, 3)}
+    assert news(store, BEGINNING) == {day(20_100, 3)}
+
+
+def test_what_was_undone_is_no_news(store: Store[Work]) -> None:
+    a_center(store)
+    mark = store.facts(BEGINNING).mark
+
+    def undone(work: Work) -> None:
+        with suppress(AssertionError), work.trial():
+            take(work)
+            add(work, a_request(1))
+            change(work, 3)
+        add(work, a_request(2))
+
+    store.transact(undone)
+    assert {fact.id for fact in news(store, mark) if isinstance(fact, Request)} == {request_id(2)}
+    assert not any(isinstance(fact, (Node, Share)) and fact.granted == GRANTED for fact in news(store, BEGINNING))
+
+
+def test_edited_shares_and_nodes_are_news(sql_store: SqlStore) -> None:
+    a_center(sql_store)
+    mark = sql_store.facts(BEGINNING).mark
+    drained = a_node("n2", cores(4, 16), state=NodeState.DRAINING)
+    less = a_share("vmu", cores(2, 8))
+
+    def edit(office: Office) -> None:
+        office.nodes.put(drained)
+        office.shares.put(less)
+
+    sql_store.transact(edit)
+    assert news(sql_store, mark) == {drained, less}
