@@ -10,11 +10,12 @@ from registry.people import EVERYTHING, Role, RoleGrant, Scope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A person whose token was good, with the grants in force at that moment."""
+    """A person whose token was good, with the grants in force at that moment; the token lasts `until`."""
 
     person: PersonId
     center: CenterId
     grants: tuple[RoleGrant, ...]
+    until: Seconds | None = None
 
     @property
     def is_center_admin(self) -> bool:
@@ -60,4 +61,4 @@ def authenticate(work: Office, secret: str, *, now: Seconds) -> Caller | None:
     if person is None or person.left is not None:
         return None
     grants = tuple(grant for grant in work.grants.of(person.id) if grant.holds_at(now))
-    return Caller(person=person.id, center=center.id, grants=grants)
+    return Caller(person=person.id, center=center.id, grants=grants, until=token.until)

@@ -22,6 +22,8 @@ class Who(StrEnum):
     """The person who submitted the request, and nobody else."""
     OWNER_OR_ADMIN = "owner_or_admin"
     """That person, or who administers the request's institution."""
+    SELF_OR_ADMIN = "self_or_admin"
+    """That person, or who administers the institution: each of those that the person acts for."""
     INSTITUTION_ADMIN = "institution_admin"
     CENTER_ADMIN = "center_admin"
 
@@ -40,6 +42,38 @@ POLICIES: Final[Mapping[str, Who]] = {
     "clusters:read": Who.CALLER,
     "clusters:scale": Who.OWNER_OR_ADMIN,
     "clusters:connect": Who.OWNER,
+    "institutions:admit": Who.CENTER_ADMIN,
+    "institutions:list": Who.CALLER,
+    "institutions:read": Who.CALLER,
+    "projects:open": Who.INSTITUTION_ADMIN,
+    "projects:list": Who.CALLER,
+    "projects:read": Who.CALLER,
+    "people:add": Who.INSTITUTION_ADMIN,
+    "people:list": Who.CALLER,
+    "people:read": Who.CALLER,
+    "people:grant": Who.INSTITUTION_ADMIN,
+    "people:dismiss": Who.CENTER_ADMIN,
+    "tokens:issue": Who.SELF_OR_ADMIN,
+    "tokens:list": Who.SELF_OR_ADMIN,
+    "tokens:revoke": Who.SELF_OR_ADMIN,
+    "pools:list": Who.CALLER,
+    "pools:read": Who.CALLER,
+    "pools:put": Who.CENTER_ADMIN,
+    "nodes:list": Who.CALLER,
+    "nodes:read": Who.CALLER,
+    "nodes:put": Who.CENTER_ADMIN,
+    "nodes:drain": Who.CENTER_ADMIN,
+    "shares:list": Who.CALLER,
+    "shares:read": Who.CALLER,
+    "shares:set": Who.INSTITUTION_ADMIN,
+    "shares:set-of-institution": Who.CENTER_ADMIN,
+    "allocations:award": Who.CENTER_ADMIN,
+    "allocations:list": Who.CALLER,
+    "ledger:list": Who.CALLER,
+    "ledger:bill": Who.CALLER,
+    "ledger:balances": Who.CENTER_ADMIN,
+    "rates:list": Who.CALLER,
+    "rates:publish": Who.CENTER_ADMIN,
 }
 """Every action by its name, `noun:verb`. Seeing is bounded by the caller's scope besides."""
 
@@ -67,7 +101,7 @@ def forbidden_everywhere(caller: Caller, action: str) -> Forbidden | None:
             may = caller.is_center_admin
         case Who.INSTITUTION_ADMIN:
             may = caller.is_center_admin or any(grant.role is Role.INSTITUTION_ADMIN for grant in caller.grants)
-        case Who.ANYBODY | Who.CALLER | Who.MEMBER | Who.OWNER | Who.OWNER_OR_ADMIN:
+        case Who.ANYBODY | Who.CALLER | Who.MEMBER | Who.OWNER | Who.OWNER_OR_ADMIN | Who.SELF_OR_ADMIN:
             may = True
         case _:
             assert_never(who)
@@ -82,7 +116,7 @@ def _may(caller: Caller, who: Who, subject: Subject) -> bool:
             return subject.project is not None and caller.works_on(subject.project)
         case Who.OWNER:
             return caller.person == subject.person
-        case Who.OWNER_OR_ADMIN:
+        case Who.OWNER_OR_ADMIN | Who.SELF_OR_ADMIN:
             return caller.person == subject.person or caller.administers(subject.institution)
         case Who.INSTITUTION_ADMIN:
             return caller.administers(subject.institution)

@@ -6,14 +6,26 @@ from typing import ClassVar
 
 from quotas.reasons import (
     BeyondLimit,
+    ChildrenPromisedMore,
+    FollowsNodes,
     LendingBeyondNominal,
     NoCredit,
     NominalsExceedParent,
     NoShare,
     ParentWithoutShare,
+    PoolWithoutRule,
     ShareFull,
 )
-from registry.reasons import HasEnded, NotThere, PeriodEndsBeforeItBegins, Taken
+from registry.reasons import (
+    HasEnded,
+    NodeBusy,
+    NotThere,
+    OwnAccess,
+    PeriodEndsBeforeItBegins,
+    RoleReachMismatch,
+    Taken,
+    TooEarly,
+)
 from scheduler.reasons import (
     ClassShareFull,
     GangNeverFits,
@@ -41,10 +53,11 @@ class Unauthenticated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forbidden:
-    """The caller may see it but not do this; `needs` is the role that may."""
+    """The caller may see it but not do this; `needs` is who may, `field` what in the body asks for it, if one does."""
 
     code: ClassVar[str] = "forbidden"
     needs: str
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +207,9 @@ Reason = (
     BeyondLimit
     | Broken
     | ChangedMeanwhile
+    | ChildrenPromisedMore
     | ClassShareFull
+    | FollowsNodes
     | Forbidden
     | GangNeverFits
     | HasEnded
@@ -209,18 +224,23 @@ Reason = (
     | NoCredit
     | NoRate
     | NoShare
+    | NodeBusy
     | NodesFull
     | NominalsExceedParent
     | NotPending
     | NotRunning
     | NotThere
     | OutsideWorkerRange
+    | OwnAccess
     | ParentWithoutShare
     | PeriodEndsBeforeItBegins
     | PersonAtClassLimit
+    | PoolWithoutRule
     | ProcessNeverFits
+    | RoleReachMismatch
     | ShareFull
     | Taken
+    | TooEarly
     | TooLarge
     | TooManyStreams
     | TooManyWorkers

@@ -86,3 +86,34 @@ class ParentWithoutShare:
     field: ClassVar[str] = "share"
     parent: ShareId
     pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildrenPromisedMore:
+    """The shares beneath were promised more than this one would have."""
+
+    code: ClassVar[str] = "children-promised-more"
+    field: ClassVar[str] = "nominal"
+    share: ShareId
+    pool: PoolId
+    resource: ResourceName
+    asked: int
+    promised: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowsNodes:
+    """The center's own share is the sum of its ready nodes: it changes with them and is not set."""
+
+    code: ClassVar[str] = "follows-nodes"
+    field: ClassVar[str] = "share"
+    pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolWithoutRule:
+    """A new rate card leaves a pool out, where nothing could start any more."""
+
+    code: ClassVar[str] = "pool-without-rule"
+    field: ClassVar[str] = "rules"
+    pool: PoolId

@@ -12,6 +12,7 @@ from operations.ports.store import Work
 from quotas.allocations import Allocation
 from quotas.ledger import AccountId, Entry, EntryKind, Usage
 from quotas.rates import RateCard
+from quotas.statements import Line, Period
 from quotas.tree import Share
 from registry.centers import Center, Environment, Node, Pool
 from registry.ids import (
@@ -72,8 +73,12 @@ class People(Protocol):
         """Keep a new person."""
         ...
 
+    def update(self, person: Person) -> None:
+        """Keep a person, in place of the one with that id."""
+        ...
+
     def get(self, scope: Scope, person: PersonId) -> Person | None:
-        """Return a person."""
+        """Return a person, locked against others where the transaction may write, and their rights with them."""
         ...
 
     def page(self, scope: Scope, *, after: str, limit: int) -> tuple[Person, ...]:
@@ -120,16 +125,16 @@ class Tokens(Protocol):
 class Facilities(Protocol):
     """Centers, pools and environments."""
 
-    def put_center(self, center: Center) -> None:
-        """Keep a center, in place of the one with its id."""
+    def put_center(self, center: Center) -> bool:
+        """Keep a center, in place of the one with its id; tell whether it is new."""
         ...
 
     def center(self) -> Center | None:
         """Return the center, if it has been named yet."""
         ...
 
-    def put_pool(self, pool: Pool) -> None:
-        """Keep a pool, in place of the one with its id."""
+    def put_pool(self, pool: Pool) -> bool:
+        """Keep a pool, in place of the one with its id; tell whether it is new."""
         ...
 
     def pools(self) -> tuple[Pool, ...]:
@@ -280,6 +285,14 @@ class Books(Protocol):
         ...
 
 
+class Bills(Protocol):
+    """What projects are billed."""
+
+    def lines(self, scope: Scope, project: ProjectId, period: Period) -> tuple[Line, ...]:
+        """Return a project's entries of a period, summed by kind and pool."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitCount:
     """How many requests of an institution were placed after a wait of at most `up_to` seconds (None: longer)."""
@@ -314,4 +327,5 @@ class Office(Work):
     shares: Shares
     request_views: RequestViews
     books: Books
+    bills: Bills
     waits: Waits
