@@ -1,0 +1,44 @@
+"""The first start: a store with nothing in it becomes a center with one node, a price and somebody to run it."""
+
+from dataclasses import dataclass
+
+from operations.facilities import NodePlan, put_node, put_pool
+from operations.ports.office import Office
+from operations.reasons import Refused
+from quotas.rates import RateCard
+from registry.centers import Center, Environment, Pool
+from registry.people import Person, Role, RoleGrant, Token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Founding:
+    """What a center begins with; `token` is the admin's first one, of which only the digest is kept."""
+
+    center: Center
+    pool: Pool
+    node: NodePlan
+    environment: Environment
+    rates: RateCard
+    admin: Person
+    token: Token
+    digest: bytes
+
+
+def found_center(work: Office, founding: Founding) -> bool:
+    """Make a center of an empty store; tell whether this did it, and the token is good.
+
+    Every start may call it, also two at once: a center that exists keeps all it has, and only learns its name and
+    where its environment now lies.
+    """
+    new = work.facilities.put_center(founding.center)
+    work.facilities.put_environment(founding.environment)
+    if not new:
+        return False
+    put_pool(work, founding.pool)
+    node = put_node(work, founding.node)
+    assert not isinstance(node, Refused), node
+    work.books.put_rate_card(founding.rates)
+    work.people.add(founding.admin)
+    work.grants.put(RoleGrant(person=founding.admin.id, role=Role.CENTER_ADMIN, reach=founding.center.id))
+    work.tokens.add(founding.token, founding.digest)
+    return True

@@ -1,0 +1,29 @@
+"""What is done with the members of the center: they are admitted, and seen."""
+
+from operations.callers import Caller
+from operations.ports.office import Office
+from operations.reasons import Refused, Unknown
+from registry.ids import InstitutionId
+from registry.institutions import Institution
+from registry.people import Scope
+from registry.reasons import Taken
+
+
+def admit_institution(work: Office, caller: Caller, institution: Institution) -> Institution | Refused:
+    """Make an institution a member of the center.
+
+    It cannot be called like the center: both name shares of the quota tree and the reach of grants.
+    """
+    if institution.id == InstitutionId(caller.center) or not work.institutions.add(institution):
+        return Refused(reasons=(Taken(what="institution", id=institution.id),))
+    return institution
+
+
+def see_institution(work: Office, scope: Scope, institution: InstitutionId) -> Institution | Refused:
+    """Return one institution."""
+    return work.institutions.get(scope, institution) or Refused(reasons=(Unknown(what="institution"),))
+
+
+def list_institutions(work: Office, scope: Scope, *, after: str, limit: int) -> tuple[Institution, ...]:
+    """Return institutions by id."""
+    return work.institutions.page(scope, after=after, limit=limit)
