@@ -123,7 +123,7 @@ def pool_entries(amount: Callable[[EntryTotal], int], *kinds: EntryKind) -> Read
         for institution, pool in _pairs(picture):
             yield _labels(picture, institution, pool), 0
         for place, total in picture.totals.entries.items():
-            if place.kind in kinds:
+            if place.kind in kinds and amount(total):
                 yield _labels(picture, place.institution, place.pool), amount(total)
 
     return read
