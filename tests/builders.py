@@ -24,6 +24,7 @@ from registry.ids import (
 )
 from registry.resources import CPU, GIB, MEMORY, MILLI, NOTHING, Resources, total
 from registry.tags import FundingSource, Tags
+from scheduler.clusters import Part, Process
 from scheduler.facts import Fact
 from scheduler.policy import DEFAULT_POLICY, HOUR, Policy
 from scheduler.requests import Draft, Request, RequestClass
@@ -85,6 +86,18 @@ def a_draft(number: int = 1, project: str = "vmu.vision", **changes: Any) -> Dra
 
 def a_request(number: int = 1, project: str = "vmu.vision", *, submitted: int = NOW, **changes: Any) -> Request:  # noqa: ANN401
     return a_draft(number, project, **changes).accepted(Seconds(submitted))
+
+
+def a_slot(number: int = 1, ordinal: int = 0, **changes: Any) -> Process:  # noqa: ANN401
+    slot = Process(
+        request=request_id(number),
+        ordinal=ordinal,
+        part=Part.GUARANTEED if ordinal else Part.HEAD,
+        node=NodeId("n1"),
+        shape=cores(1, 4),
+        hold=MicroCredits(5),
+    )
+    return replace(slot, **changes)
 
 
 def a_share(

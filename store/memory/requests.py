@@ -18,7 +18,8 @@ class MemoryRequests:
 
     def add(self, request: Request) -> None:
         assert request.tags.pool == request.pool, request
-        self._requests.add(request.id, request)
+        assert request.id not in self._requests, request
+        self._keep(request)
 
     def get(self, request: RequestId) -> Request | None:
         return self._requests.get(request)
@@ -32,11 +33,7 @@ class MemoryRequests:
         now = self._requests.get(before.id)
         if now is None or now.version != before.version:
             return False
-        self._requests.put(after.id, replace(after, version=before.version + 1))
-        if after.state is State.PLACED:
-            self._placed.put(after.id, None)
-        else:
-            self._placed.remove(after.id)
+        self._keep(replace(after, version=before.version + 1))
         return True
 
     def placed(self) -> list[Request]:
@@ -51,6 +48,13 @@ class MemoryRequests:
     def changed(self, since: Mark) -> list[Request]:
         """Return the requests that changed since a mark."""
         return self._requests.changed(since)
+
+    def _keep(self, request: Request) -> None:
+        self._requests.put(request.id, request)
+        if request.state is State.PLACED:
+            self._placed.put(request.id, None)
+        else:
+            self._placed.remove(request.id)
 
 
 class MemoryClusters:

@@ -9,7 +9,7 @@ from quotas.ledger import Bearer, EntryKey, hold_entry
 from quotas.tree import Share
 from registry.centers import Node, NodeState
 from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, ProjectId, Seconds, ShareId
-from scheduler.clusters import Part, Process
+from scheduler.clusters import Process
 from scheduler.facts import DayOfUse, Fact
 from scheduler.requests import End, Request, State
 from store.transactions import SqlStore
@@ -21,6 +21,7 @@ from tests.builders import (
     a_rate_card,
     a_request,
     a_share,
+    a_slot,
     an_allocation,
     cores,
     request_id,
@@ -53,13 +54,6 @@ def change(work: Work, /, number: int, **changes: object) -> None:
 
 def end(work: Work, number: int) -> None:
     change(work, number, state=State.ENDED, end=End.CANCELLED, ended=NOW)
-
-
-def a_slot(number: int = 1, ordinal: int = 0) -> Process:
-    hold = MicroCredits(5)
-    return Process(
-        request=request_id(number), ordinal=ordinal, part=Part.HEAD, node=NodeId("n1"), shape=GRANTED, hold=hold
-    )
 
 
 def take(work: Work) -> None:
