@@ -1,0 +1,103 @@
+"""A world of processes in memory: what the loops are driven against where no real process is needed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import assert_never
+
+from operations.ports.backend import BackendUnavailableError, Credentials
+from operations.ports.outside import Clock
+from registry.ids import ProcessUid, RequestId
+from scheduler.observed import Cause, HeadClaim, Observed, ObservedProcess
+from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+
+
+class SimulatedBackend:
+    """`ClusterBackend` whose processes are ready as soon as they are started, and do what they are told.
+
+    `lives` keeps every process that ever was. What happens in the world is done to it by `kill`, `cut_off` and `claim`.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._present: dict[str, ProcessUid] = {}
+        self._claims: dict[RequestId, HeadClaim] = {}
+        self._wakes: list[Callable[[], None]] = []
+        self.lives: dict[ProcessUid, ObservedProcess] = {}
+        self._reachable = True
+
+    def observe(self) -> Observed:
+        """Return every process that is not forgotten, and the claims of heads that live."""
+        self._require_reachable()
+        processes = tuple(self.lives[uid] for uid in self._present.values())
+        living = {process.request for process in processes if process.ended is None}
+        heads = {request: claim for request, claim in self._claims.items() if request in living}
+        return Observed(processes=processes, heads=heads)
+
+    def carry_out(self, step: Step, credentials: Credentials | None) -> None:
+        """Do the step at once."""
+        self._require_reachable()
+        match step:
+            case StartProcesses():
+                assert credentials is not None, step
+                for process in step.processes:
+                    self._start(step.request, process)
+            case DrainWorkers():
+                for name in step.names:
+                    self.kill(name, Cause.EXITED)
+            case DeleteProcesses():
+                for name in step.names:
+                    self.kill(name, Cause.STOPPED)
+            case _:
+                assert_never(step)
+
+    def forget(self, name: str, uid: ProcessUid) -> None:
+        """Drop an ended process of that uid."""
+        if self._present.get(name) == uid:
+            assert self.lives[uid].ended is not None, name
+            del self._present[name]
+
+    def know(self, request: RequestId, credentials: Credentials) -> None:
+        """Nothing has to be known in order to look at memory."""
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever a process starts or ends."""
+        self._wakes.append(wake)
+
+    def kill(self, name: str, cause: Cause = Cause.KILLED) -> None:
+        """End a process, if it lives."""
+        uid = self._present.get(name)
+        if uid is not None and self.lives[uid].ended is None:
+            self.lives[uid] = replace(self.lives[uid], ended=self._clock.now(), cause=cause)
+            self._wake()
+
+    def claim(self, request: RequestId, claim: HeadClaim) -> None:
+        """Let a Dask scheduler say this of itself from now on."""
+        self._claims[request] = claim
+
+    def cut_off(self, *, reachable: bool = False) -> None:
+        """Let nothing be observed or done any more, or again."""
+        self._reachable = reachable
+
+    def _start(self, request: RequestId, process: NewProcess) -> None:
+        if process.name in self._present:
+            return
+        uid = ProcessUid(f"{len(self.lives) + 1:032x}")
+        self._present[process.name] = uid
+        self.lives[uid] = ObservedProcess(
+            name=process.name,
+            uid=uid,
+            request=request,
+            ordinal=process.ordinal,
+            incarnation=process.incarnation,
+            address=f"tls://simulated:{len(self.lives) + 1}",
+            started=self._clock.now(),
+        )
+        self._wake()
+
+    def _require_reachable(self) -> None:
+        if not self._reachable:
+            raise BackendUnavailableError("the simulated world is cut off")
+
+    def _wake(self) -> None:
+        for wake in self._wakes:
+            wake()
