@@ -23,6 +23,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from operations.ports.store import Claim, NodeFull
 from quotas.claims import Level, shortages
@@ -72,7 +73,7 @@ def _kept_off_the_path() -> ScalarSelect[int]:
     )
 
 
-def _take_of_shares() -> Update:
+def _take_of_shares() -> ReturningUpdate[tuple[str]]:
     """Grant an amount on every share of the path if each of them, and what siblings keep, leaves room for it."""
     amounts = SHARE_AMOUNTS.alias("amounts")
     own = (amounts.c.pool == _POOL) & (amounts.c.share == _PATH.c.id) & (amounts.c.resource == _RESOURCE)
@@ -80,7 +81,8 @@ def _take_of_shares() -> Update:
     short = select(_PATH.c.id).outerjoin(amounts, own).where(or_(amounts.c.granted.is_(None), too_much))
     granted = SHARE_AMOUNTS.c.granted
     room = granted + _AMOUNT <= SHARE_AMOUNTS.c["limit"]
-    return update(SHARE_AMOUNTS).where(*_on_the_path(), room, ~short.exists()).values(granted=granted + _AMOUNT)
+    taken = update(SHARE_AMOUNTS).where(*_on_the_path(), room, ~short.exists()).values(granted=granted + _AMOUNT)
+    return taken.returning(SHARE_AMOUNTS.c.share)
 
 
 def _on_the_path() -> tuple[ColumnElement[bool], ...]:
@@ -92,10 +94,10 @@ def _on_the_path() -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _give_back_to_shares() -> Update:
+def _give_back_to_shares() -> ReturningUpdate[tuple[str]]:
     left = SHARE_AMOUNTS.c.granted - _AMOUNT
     lowered = {"granted": left, "ceiling": larger(SHARE_AMOUNTS.c["limit"], left)}
-    return update(SHARE_AMOUNTS).where(*_on_the_path()).values(lowered)
+    return update(SHARE_AMOUNTS).where(*_on_the_path()).values(lowered).returning(SHARE_AMOUNTS.c.share)
 
 
 def _take_of_node() -> Update:
@@ -179,7 +181,7 @@ class SqlCapacity:
         self.lock((claim.pool,))
         for name, amount in _amounts(total(needed for _, needed in claim.nodes)):
             place = {_POOL.key: claim.pool, _PROJECT.key: claim.project, _RESOURCE.key: name, _AMOUNT.key: amount}
-            if not self.transaction.run(_TAKE_OF_SHARES, place):
+            if not self.transaction.rows(_TAKE_OF_SHARES, place):
                 return self._refusal(claim, Resources.of([(name, amount)]))
         for node, needed in sorted(claim.nodes, key=lambda one: one[0]):
             for name, amount in _amounts(needed):
@@ -192,15 +194,13 @@ class SqlCapacity:
         self.lock((claim.pool,))
         for name, amount in _amounts(total(granted for _, granted in claim.nodes)):
             place = {_POOL.key: claim.pool, _PROJECT.key: claim.project, _RESOURCE.key: name, _AMOUNT.key: amount}
-            self._lower(_GIVE_BACK_TO_SHARES, place)
+            lowered = self.transaction.rows(_GIVE_BACK_TO_SHARES, place)
+            assert lowered, place
         for node, granted in sorted(claim.nodes, key=lambda one: one[0]):
             for name, amount in _amounts(granted):
                 place = {_NODE.key: node, _RESOURCE.key: name, _AMOUNT.key: amount}
-                self._lower(_GIVE_BACK_TO_NODE, place)
-
-    def _lower(self, statement: Update, place: dict[str, object]) -> None:
-        lowered = self.transaction.run(statement, place)
-        assert lowered, place
+                changed = self.transaction.run(_GIVE_BACK_TO_NODE, place)
+                assert changed, place
 
     def _refusal(self, claim: Claim, needed: Resources) -> ShareFull | NoShare:
         """Say why one resource was refused: nothing of it has been taken, so the numbers are those that were found."""

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 SQLITE: Final = "sqlite"
 _BUSY_MILLISECONDS: Final = 30_000
@@ -106,7 +107,7 @@ class Transaction:
         """Tell which of the two databases it is."""
         return self.connection.dialect.name == SQLITE
 
-    def rows(self, query: Select[Any], parameters: Parameters = None) -> Sequence[RowMapping]:
+    def rows(self, query: TypedReturnsRows[Any], parameters: Parameters = None) -> Sequence[RowMapping]:
         """Return all rows by column name."""
         return self.connection.execute(query, parameters).mappings().all()
 
@@ -121,7 +122,10 @@ class Transaction:
     def run(self, statement: Executable, parameters: Parameters = None) -> int:
         """Run a statement and return how many rows it changed."""
         # Without the option psycopg does not say how many rows an insert that may do nothing has inserted.
-        return self.connection.execute(statement, parameters, execution_options={"preserve_rowcount": True}).rowcount
+        done = self.connection.execute(statement, parameters, execution_options={"preserve_rowcount": True})
+        # Python's driver of SQLite counts only where the statement begins with its verb, not after WITH.
+        assert done.rowcount >= 0, statement
+        return done.rowcount
 
     def locked(self, query: Select[Any]) -> Select[Any]:
         """Return the query so that it locks what it finds, where that is kept until the end of the transaction.
