@@ -184,10 +184,15 @@ def text_of(metrics: Iterable[Metric]) -> str:
 
 
 def series_of(text: str) -> Series:
-    """Return every series of a metrics page by its name and sorted labels; none may be there twice."""
+    """Return every series of a metrics page."""
+    return series_in(text_string_to_metric_families(text))
+
+
+def series_in(metrics: Iterable[Metric]) -> Series:
+    """Return every series by its name and sorted labels; none may be there twice."""
     found: Series = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
+    for metric in metrics:
+        for sample in metric.samples:
             key = sample.name, tuple(sorted(sample.labels.items()))
             assert key not in found, key
             found[key] = sample.value
