@@ -38,7 +38,15 @@ def found_center(work: Office, founding: Founding) -> bool:
     node = put_node(work, founding.node)
     assert not isinstance(node, Refused), node
     work.books.put_rate_card(founding.rates)
-    work.people.add(founding.admin)
-    work.grants.put(RoleGrant(person=founding.admin.id, role=Role.CENTER_ADMIN, reach=founding.center.id))
-    work.tokens.add(founding.token, founding.digest)
+    return appoint_admin(work, founding.admin, founding.token, founding.digest)
+
+
+def appoint_admin(work: Office, admin: Person, token: Token, digest: bytes) -> bool:
+    """Give a new person the center, and the token that stands for them; False if there is no center yet."""
+    center = work.facilities.center()
+    if center is None:
+        return False
+    work.people.add(admin)
+    work.grants.put(RoleGrant(person=admin.id, role=Role.CENTER_ADMIN, reach=center.id))
+    work.tokens.add(token, digest)
     return True

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import stat
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Final
 
 from cryptography.fernet import Fernet
-from pydantic import Field
+from pydantic import ByteSize, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.centers import Environment
@@ -27,9 +28,9 @@ def machine_cores() -> float:
     return float(len(os.sched_getaffinity(0)))
 
 
-def machine_memory() -> int:
+def machine_memory() -> ByteSize:
     """Return the bytes of memory this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return ByteSize(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
 class Settings(BaseSettings):
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     metrics_port: Port = 8788
     center: Annotated[str, Field(pattern=SLUG_PATTERN)] = "center"
     node_cores: Annotated[float, Field(ge=0.001, le=100_000)] = Field(default_factory=machine_cores)
-    node_memory: Annotated[int, Field(gt=0)] = Field(default_factory=machine_memory)
+    node_memory: Annotated[ByteSize, Field(gt=0)] = Field(default_factory=machine_memory)
     trust_everyone: bool = False
 
     @property
@@ -62,19 +63,23 @@ class Settings(BaseSettings):
         As root each project has a uid of its own, which must be able to pass to its folder; the data folder lets
         nobody pass.
         """
-        if not is_root():
+        if not self.separate_uids:
             return self.data.absolute() / "scratch"
         return _SYSTEM_SCRATCH / hashlib.sha256(str(self.data.absolute()).encode()).hexdigest()[:16]
+
+    @property
+    def separate_uids(self) -> bool:
+        """Tell whether each project's processes run under a uid of their own.
+
+        That needs root, and an interpreter and packages that every uid can reach: a checkout in a private home is
+        readable by its owner alone.
+        """
+        return os.geteuid() == 0 and all(_is_open_to_all(Path(folder)) for folder in (sys.prefix, sys.base_prefix))
 
     @property
     def node_capacity(self) -> Resources:
         """Return what this machine offers."""
         return Resources(millicores=int(self.node_cores * MILLI), memory=self.node_memory)
-
-
-def is_root() -> bool:
-    """Tell whether processes can be run under a uid of their own."""
-    return os.geteuid() == 0
 
 
 def own_environment() -> Environment:
@@ -89,6 +94,12 @@ def own_environment() -> Environment:
         distributed=metadata.version("distributed"),
         path=sys.prefix,
     )
+
+
+def _is_open_to_all(folder: Path) -> bool:
+    """Tell whether every uid may pass to a folder and read it."""
+    passing = all(above.stat().st_mode & stat.S_IXOTH for above in folder.resolve().parents)
+    return passing and bool(folder.stat().st_mode & stat.S_IROTH)
 
 
 def make_data_folder(data: Path) -> None:

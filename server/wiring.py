@@ -66,6 +66,7 @@ def wire(settings: Settings) -> Center:
         data=settings.data / "local",
         scratch=settings.scratch,
         environments={environment.id: Path(environment.path)},
+        separate_uids=settings.separate_uids,
     )
     ports: Ports[Office] = Ports(
         store=store, backend=backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()

@@ -1,0 +1,99 @@
+"""What a center adds to the command `haidang`: to serve, to migrate its database, to make an admin's token."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from operations.callers import digest_of
+from operations.founding import appoint_admin
+from operations.ports.backend import BackendUnavailableError
+from operations.ports.store import StoreUnavailableError
+from registry.people import Person, Token
+from server import logs
+from server.clock import SystemClock
+from server.ids import RandomIds
+from server.running import AlreadyServedError, run
+from server.settings import Settings, make_data_folder, sealing_key
+from store.migrating import migrate as migrate_database
+from store.transactions import SqlStore
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for scripts.")
+
+
+def _where(command: F) -> F:
+    """Add the options that say which center is meant."""
+    data = click.option("--data", help="The center's own folder.  [HAIDANG_DATA; haidang-data]")
+    database = click.option(
+        "--database",
+        help="postgresql://... or sqlite:///...  [HAIDANG_DATABASE; a file in the data folder]",
+    )
+    return data(database(command))
+
+
+@click.command()
+@_where
+@click.option("--host", help="The address to listen on.  [HAIDANG_HOST; 127.0.0.1]")
+@click.option("--port", type=int, help="The API's port, 0 for any.  [HAIDANG_PORT; 8787]")
+@click.option("--metrics-port", type=int, help="The exporter's port, 0 for any.  [HAIDANG_METRICS_PORT; 8788]")
+@click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
+@click.option("--node-cores", type=float, help="Cores this machine offers.  [HAIDANG_NODE_CORES; all]")
+@click.option("--node-memory", help="Memory this machine offers, as 8GiB.  [HAIDANG_NODE_MEMORY; all]")
+@click.option("--trust-everyone", is_flag=True, default=None, help="Without root: accept several institutions.")
+def serve(**options: Any) -> None:  # noqa: ANN401 - click's own types; Settings checks each
+    """Run a center on this machine: API, scheduler, reconciler and exporter in one process.
+
+    Started again it finds its running clusters and goes on. The first start shows the center admin's token once.
+    """
+    settings = _settings(options)
+    logs.configure(terminal=sys.stderr.isatty())
+    try:
+        run(settings)
+    except AlreadyServedError as error:
+        raise click.ClickException(
+            f"another process serves from {settings.data}: stop it, or name another --data"
+        ) from error
+    except (StoreUnavailableError, BackendUnavailableError, OSError) as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
+
+
+@click.command()
+@_where
+@_AS_JSON
+def migrate(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Bring the database to the schema of this version; `serve` does the same when it starts."""
+    settings = _settings(options)
+    make_data_folder(settings.data)
+    migrate_database(settings.database_url)
+    click.echo(json.dumps({"migrated": True}) if as_json else "The database has the schema of this version.")
+
+
+@click.command()
+@_where
+@_AS_JSON
+@click.option("--name", default="Center admin", show_default=True, help="Whose token it is.")
+def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Make a token for a new center admin, straight in the database: for whoever lost the first one."""
+    settings, ids, clock = _settings(options), RandomIds(), SystemClock()
+    make_data_folder(settings.data)
+    store = SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
+    secret = ids.secret()
+    person = Person(id=ids.person(), name=name)
+    made = Token(id=ids.token(), person=person.id, label="made by hand", made=clock.now())
+    if not store.transact(appoint_admin, person, made, digest_of(secret)):
+        raise click.ClickException("there is no center in this database yet: `haidang serve` makes one")
+    click.echo(json.dumps({"person": person.id, "token": secret}) if as_json else secret)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """Return the settings: what was given as an option, else what the environment says, else the defaults."""
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        faults = [f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in error.errors()]
+        raise click.ClickException("\n".join(faults)) from error

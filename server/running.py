@@ -1,0 +1,115 @@
+"""One center as one process: API, scheduling loop, reconciler and exporter, from its first line to its last."""
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from exporters.app import serve as serve_metrics
+from exporters.collector import Collector
+from operations.founding import found_center
+from operations.ports.outside import Pulse
+from server.founding import founding
+from server.ids import RandomIds
+from server.settings import Settings, make_data_folder
+from server.wiring import Center, wire
+from store.migrating import migrate
+
+log = structlog.get_logger()
+
+_LOCK: Final = "serve.lock"
+_OPEN_STREAMS_SECONDS: Final = 3
+
+
+class AlreadyServedError(Exception):
+    """Another process serves from the same data folder."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until told to stop. Clusters outlive the process: the next start finds them and goes on.
+
+    Raises:
+        AlreadyServedError: another process serves from the data folder.
+        StoreUnavailableError: the database cannot be reached.
+        BackendUnavailableError: processes cannot be started on this machine.
+        OSError: an address is taken.
+    """
+    make_data_folder(settings.data)
+    with ExitStack() as stack:
+        stack.enter_context(_alone(settings.data))
+        migrate(settings.database_url)
+        center = wire(settings)
+        stack.callback(center.stop)
+        _found(center, settings)
+        center.start()
+        metrics = stack.enter_context(serve_metrics(_collector(center), host=settings.host, port=settings.metrics_port))
+        listening = stack.enter_context(socket.create_server((settings.host, settings.port)))
+        _say_where(settings, listening.getsockname()[1], metrics.port)
+        uvicorn.Server(_configuration(center)).run(sockets=[listening])
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Hold the data folder's lock, which ends with the process however it ends."""
+    descriptor = os.open(data / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise AlreadyServedError(data) from error
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _found(center: Center, settings: Settings) -> None:
+    """Make a center of an empty store, and show the token of its admin this once."""
+    ids = RandomIds()
+    secret = ids.secret()
+    if center.store.transact(found_center, founding(settings, ids, secret, center.ports.clock.now())):
+        print(f"center-admin token, shown once: {secret}", flush=True)  # noqa: T201 - what is said to people
+
+
+def _say_where(settings: Settings, port: int, metrics_port: int) -> None:
+    """Tell people where the center answers, and how far its tenants are kept apart."""
+    apart = "each project's processes run under a uid of their own"
+    together = "all processes run as this user" + (
+        ": tenants have to trust each other" if settings.trust_everyone else ": one institution is accepted"
+    )
+    print(f"API      http://{settings.host}:{port}   (described at /docs)")  # noqa: T201
+    print(f"metrics  http://{settings.host}:{metrics_port}/metrics")  # noqa: T201
+    print(f"tenants  {apart if settings.separate_uids else together}", flush=True)  # noqa: T201
+
+
+def _configuration(center: Center) -> uvicorn.Config:
+    app = create_app(center.ports, center.follower, center.policy, pulse=lambda: _pulse(center))
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_OPEN_STREAMS_SECONDS,
+    )
+
+
+def _pulse(center: Center) -> Pulse:
+    return Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success)
+
+
+def _collector(center: Center) -> Collector:
+    return Collector(
+        center.store,
+        center.follower,
+        clock=center.ports.clock,
+        nanoseconds=time.monotonic_ns,
+        last_cycle=lambda: center.cycle.last_success,
+        last_reconcile=lambda: center.reconciler.last_success,
+    )
