@@ -9,14 +9,15 @@ from fastapi.routing import APIRoute
 from api.bodies import BodyGuard
 from api.dependencies import Desk
 from api.problems import answer_with_problems, problems
-from api.routes import health
+from api.routes import clusters, events, health, requests
+from api.streams import STEADY, Rhythm, Streams
 from operations.follower import Follower
 from operations.ports import Ports
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
 from scheduler.policy import Policy
 
-ROUTERS: Final = (health.router,)
+ROUTERS: Final = (health.router, requests.router, events.router, clusters.router)
 """One router per noun."""
 
 EVERYWHERE: Final = problems(401, 403, 413, 422, 503)
@@ -24,9 +25,17 @@ EVERYWHERE: Final = problems(401, 403, 413, 422, 503)
 
 
 def create_app(
-    ports: Ports[Office], follower: Follower, policy: Policy, *, pulse: Callable[[], Pulse] = Pulse
+    ports: Ports[Office],
+    follower: Follower,
+    policy: Policy,
+    *,
+    pulse: Callable[[], Pulse] = Pulse,
+    rhythm: Rhythm = STEADY,
 ) -> FastAPI:
-    """Return the application. `follower` follows the same store for explanations; `pulse` tells when loops last ran."""
+    """Return the application. `follower` follows the same store for explanations; `pulse` tells when loops last ran.
+
+    Who stops the server first ends the streams that are open, by `app.state.desk.streams.close()`: they last otherwise.
+    """
     app = FastAPI(
         title="Haidang",
         version="1",
@@ -35,7 +44,9 @@ def create_app(
         redoc_url=None,
         generate_unique_id_function=_name,
     )
-    app.state.desk = Desk(ports=ports, follower=follower, policy=policy, pulse=pulse)
+    streams = Streams(rhythm)
+    ports.store.subscribe(streams.wake)
+    app.state.desk = Desk(ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams)
     for router in ROUTERS:
         app.include_router(router, responses=EVERYWHERE)
     answer_with_problems(app)

@@ -12,6 +12,7 @@ from starlette.requests import Request as HttpRequest
 
 from api.languages import language_of
 from api.problems import refused
+from api.streams import Streams
 from operations.callers import Caller, authenticate
 from operations.follower import Follower
 from operations.policies import POLICIES, forbidden_everywhere
@@ -38,6 +39,7 @@ class Desk:
     follower: Follower
     policy: Policy
     pulse: Callable[[], Pulse]
+    streams: Streams
 
 
 def policy(action: str) -> dict[str, Any]:

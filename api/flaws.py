@@ -49,8 +49,13 @@ def flaws(errors: Sequence[Mapping[str, Any]]) -> Iterator[Reason]:
         yield Invalid(
             field=_field(error["loc"]),
             problem=_FLAWS.get(error["type"], Flaw.UNREADABLE),
-            bound=next((context[name] for name in _BOUNDS if name in context), None),
+            bound=next((_bound(context[name]) for name in _BOUNDS if name in context), None),
         )
+
+
+def _bound(limit: int | str) -> int | str:
+    """Return a limit, and choices without the words that stand between them."""
+    return limit if isinstance(limit, int) else limit.replace("'", "").replace(" or ", ", ")
 
 
 def speakable(name: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 
 from api.problems import refused
 from api.schemas.shape import Closed, Open
+from operations.ports.office import RequestView
 from operations.reasons import Flaw, Invalid
 
 R = TypeVar("R")
@@ -17,6 +18,9 @@ T = TypeVar("T")
 
 MOST_ITEMS: Final = 200
 _LONGEST_CURSOR: Final = 300
+
+REQUEST_PLACE: Final = r"[0-9]{1,12}/[a-z2-7]{26}"
+"""Where a list of requests, newest first, goes on."""
 
 
 class Page(Open, Generic[T]):
@@ -55,8 +59,14 @@ def page_of(rows: Sequence[R], limit: int, show: Callable[[R], T], place: Callab
     """Return a page of what was read with `limit + 1`: the row too many says that there is more."""
     seen = rows[:limit]
     more = len(rows) > limit
-    return Page(items=[show(row) for row in seen], next=_cursor(place(seen[-1])) if more else None)
+    return Page(items=[show(row) for row in seen], next=cursor(place(seen[-1])) if more else None)
 
 
-def _cursor(place: str) -> str:
+def request_place(view: RequestView) -> str:
+    """Return the place of a request in a list."""
+    return f"{view.request.submitted}/{view.request.id}"
+
+
+def cursor(place: str) -> str:
+    """Return a place as it is handed out: to be sent back, not to be read."""
     return urlsafe_b64encode(place.encode("ascii")).decode("ascii")

@@ -1,0 +1,79 @@
+"""Requests: submitted, listed, read, held and released, cancelled, and explained."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import (
+    CallerDep,
+    FollowerDep,
+    IdempotencyKey,
+    LanguageDep,
+    PortsDep,
+    RequestIdDep,
+    RulesDep,
+    policy,
+)
+from api.paging import REQUEST_PLACE, Page, page_of, request_place
+from api.problems import accepted, problems
+from api.schemas.explanations import ExplanationOut
+from api.schemas.requests import HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
+from operations.permitted import cancel_for, hold_for, release_for, request_seen, requests_seen, submit_for
+from scheduler.explain import explain
+
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
+
+
+@router.post("", status_code=202, openapi_extra=policy("requests:submit"))
+def submit_request(
+    body: RequestIn, caller: CallerDep, ports: PortsDep, rules: RulesDep, key: IdempotencyKey = None
+) -> RequestOut:
+    asked = body.asked(caller.person, ports.ids.request(), rules)
+    now = ports.clock.now()
+    outcome = ports.store.transact(submit_for, caller, asked, body.replay(key), rules, now=now)
+    return RequestOut.from_view(accepted(outcome))
+
+
+@router.get("", openapi_extra=policy("requests:list"))
+def list_requests(query: Annotated[RequestsQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[RequestOut]:
+    wanted, after = query.to_filter(caller.person), query.after(REQUEST_PLACE)
+    views = ports.store.read(requests_seen, caller, wanted, after=after, limit=query.limit + 1)
+    return page_of(views, query.limit, RequestOut.from_view, request_place)
+
+
+@router.get("/{request}", responses=problems(404), openapi_extra=policy("requests:read"))
+def read_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> RequestDetailOut:
+    return RequestDetailOut.from_view(accepted(ports.store.read(request_seen, caller, request)))
+
+
+@router.post("/{request}/cancel", responses=problems(404), openapi_extra=policy("requests:cancel"))
+def cancel_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> RequestOut:
+    outcome = ports.store.transact(cancel_for, caller, request, now=ports.clock.now())
+    return RequestOut.from_view(accepted(outcome))
+
+
+@router.post("/{request}/hold", responses=problems(404, 409), openapi_extra=policy("requests:hold"))
+def hold_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep, body: HoldIn | None = None) -> RequestOut:
+    holder = body.holder if body else None
+    outcome = ports.store.transact(hold_for, caller, request, holder, now=ports.clock.now())
+    return RequestOut.from_view(accepted(outcome))
+
+
+@router.post("/{request}/release", responses=problems(404, 409), openapi_extra=policy("requests:release"))
+def release_request(
+    request: RequestIdDep, caller: CallerDep, ports: PortsDep, body: HoldIn | None = None
+) -> RequestOut:
+    holder = body.holder if body else None
+    outcome = ports.store.transact(release_for, caller, request, holder, now=ports.clock.now())
+    return RequestOut.from_view(accepted(outcome))
+
+
+@router.get("/{request}/explain", responses=problems(404), openapi_extra=policy("requests:explain"))
+def explain_request(
+    request: RequestIdDep, caller: CallerDep, ports: PortsDep, follower: FollowerDep, language: LanguageDep
+) -> ExplanationOut:
+    accepted(ports.store.read(request_seen, caller, request))  # nobody is told about what they may not see
+    explanation = explain(follower.catch_up(), request, ports.clock.now())
+    if explanation is None:
+        return ExplanationOut(state=accepted(ports.store.read(request_seen, caller, request)).request.state)
+    return ExplanationOut.from_explanation(explanation, language)
