@@ -52,7 +52,7 @@ def run(settings: Settings) -> None:
         center.start()
         metrics = stack.enter_context(serve_metrics(_collector(center), host=settings.host, port=settings.metrics_port))
         listening = stack.enter_context(socket.create_server((settings.host, settings.port)))
-        _say_where(settings, listening.getsockname()[1], metrics.port)
+        _say_where(center, settings, listening.getsockname()[1], metrics.port)
         uvicorn.Server(_configuration(center)).run(sockets=[listening])
 
 
@@ -78,15 +78,18 @@ def _found(center: Center, settings: Settings) -> None:
         print(f"center-admin token, shown once: {secret}", flush=True)  # noqa: T201 - what is said to people
 
 
-def _say_where(settings: Settings, port: int, metrics_port: int) -> None:
+def _say_where(center: Center, settings: Settings, port: int, metrics_port: int) -> None:
     """Tell people where the center answers, and how far its tenants are kept apart."""
-    apart = "each project's processes run under a uid of their own"
-    together = "all processes run as this user" + (
-        ": tenants have to trust each other" if settings.trust_everyone else ": one institution is accepted"
-    )
     print(f"API      http://{settings.host}:{port}   (described at /docs)")  # noqa: T201
     print(f"metrics  http://{settings.host}:{metrics_port}/metrics")  # noqa: T201
-    print(f"tenants  {apart if settings.separate_uids else together}", flush=True)  # noqa: T201
+    print(f"tenants  {_kept_apart(center, settings)}", flush=True)  # noqa: T201
+
+
+def _kept_apart(center: Center, settings: Settings) -> str:
+    if center.together is None:
+        return "each project's processes run under a uid of their own"
+    accepted = "they have to trust each other" if settings.trust_everyone else "one institution is accepted"
+    return f"{center.together}, so all processes run as this user: {accepted}"
 
 
 def _configuration(center: Center) -> uvicorn.Config:

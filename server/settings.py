@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -57,24 +56,14 @@ class Settings(BaseSettings):
         return self.database or f"sqlite:///{self.data.absolute() / _DATABASE}"
 
     @property
-    def scratch(self) -> Path:
-        """Return where tenants' processes leave their files.
-
-        As root each project has a uid of its own, which must be able to pass to its folder; the data folder lets
-        nobody pass.
-        """
-        if not self.separate_uids:
-            return self.data.absolute() / "scratch"
-        return _SYSTEM_SCRATCH / hashlib.sha256(str(self.data.absolute()).encode()).hexdigest()[:16]
+    def private_scratch(self) -> Path:
+        """Return where processes leave their files if they all run as the center."""
+        return self.data.absolute() / "scratch"
 
     @property
-    def separate_uids(self) -> bool:
-        """Tell whether each project's processes run under a uid of their own.
-
-        That needs root, and an interpreter and packages that every uid can reach: a checkout in a private home is
-        readable by its owner alone.
-        """
-        return os.geteuid() == 0 and all(_is_open_to_all(Path(folder)) for folder in (sys.prefix, sys.base_prefix))
+    def public_scratch(self) -> Path:
+        """Return where they do so under uids of their own, which must pass to it: the data folder lets nobody pass."""
+        return _SYSTEM_SCRATCH / hashlib.sha256(str(self.data.absolute()).encode()).hexdigest()[:16]
 
     @property
     def node_capacity(self) -> Resources:
@@ -94,12 +83,6 @@ def own_environment() -> Environment:
         distributed=metadata.version("distributed"),
         path=sys.prefix,
     )
-
-
-def _is_open_to_all(folder: Path) -> bool:
-    """Tell whether every uid may pass to a folder and read it."""
-    passing = all(above.stat().st_mode & stat.S_IXOTH for above in folder.resolve().parents)
-    return passing and bool(folder.stat().st_mode & stat.S_IROTH)
 
 
 def make_data_folder(data: Path) -> None:

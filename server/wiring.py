@@ -7,6 +7,7 @@ from typing import Final
 
 from backends.authority import ClusterAuthority
 from backends.local.backend import LocalBackend
+from backends.local.users import folders_of, why_not_separate
 from operations.cycle import run_cycle
 from operations.follower import Follower
 from operations.ports import Ports
@@ -35,6 +36,8 @@ class Center:
     backend: LocalBackend
     cycle: Loop
     reconciler: Loop
+    together: str | None
+    """Why tenants' processes share the center's uid; None where each project has one of its own."""
 
     def start(self) -> None:
         """Begin the loops: first what ran before this start is found, then whatever waits is decided."""
@@ -61,12 +64,13 @@ def wire(settings: Settings) -> Center:
     """Put a center together from its settings; the database must have been migrated."""
     clock, policy = SystemClock(), DEFAULT_POLICY
     environment = own_environment()
+    together = why_not_separate((*folders_of(Path(environment.path)), settings.public_scratch))
     store = SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
     backend = LocalBackend(
         data=settings.data / "local",
-        scratch=settings.scratch,
+        scratch=settings.private_scratch if together else settings.public_scratch,
         environments={environment.id: Path(environment.path)},
-        separate_uids=settings.separate_uids,
+        separate_uids=together is None,
     )
     ports: Ports[Office] = Ports(
         store=store, backend=backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()
@@ -84,4 +88,5 @@ def wire(settings: Settings) -> Center:
         backend=backend,
         cycle=cycle,
         reconciler=reconciler,
+        together=together,
     )
