@@ -1,0 +1,190 @@
+"""What a center answers, as far as this client knows it; a field that is newer than the client is kept, not refused."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+
+class Answer(BaseModel):
+    """A thing as the center tells it. Codes are text, not enumerations: tomorrow's center has one more."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Amounts(Answer):
+    """An amount of each resource: thousandths of a core, bytes, whole GPUs by model."""
+
+    millicores: int = 0
+    memory: int = 0
+    gpus: dict[str, int] = {}
+
+
+class WorkerRange(Answer):
+    """The workers that a cluster keeps, the most that it may grow to, and how many it wants right now."""
+
+    min: int
+    max: int
+    wanted: int | None = None
+
+
+class Process(Answer):
+    """One process of a cluster: its part in it, and whether it answers."""
+
+    name: str
+    part: str
+    ready: bool = False
+
+
+class Request(Answer):
+    """A request: what was asked, and how far it is.
+
+    `state` is `pending`, `placed` or `ended`; `phase` is that of its cluster while it has one. `reasons` are the codes
+    of why it waits: `explain` has their sentences. Moments are in seconds since 1970, in UTC.
+    """
+
+    id: str
+    name: str = ""
+    project: str
+    pool: str
+    request_class: str = Field(alias="class")
+    environment: str
+    worker: Amounts
+    head: Amounts = Amounts()
+    workers: WorkerRange
+    walltime_seconds: int
+    idle_seconds: int | None = None
+    state: str
+    phase: str | None = None
+    user_hold: bool = False
+    operator_hold: bool = False
+    reasons: tuple[str, ...] = ()
+    submitted: int
+    placed: int | None = None
+    deadline: int | None = None
+    ended: int | None = None
+    end: str | None = None
+    processes: tuple[Process, ...] = ()
+
+    @property
+    def stands(self) -> str:
+        """The phase of its cluster, or its state while it has none."""
+        return self.phase or self.state
+
+
+class ToldReason(Answer):
+    """Why a request waits: a code, a sentence, and its numbers as further fields."""
+
+    code: str
+    sentence: str = ""
+
+
+class Explanation(Answer):
+    """Where a request stands: its place in the queue of its pool, and everything that keeps it from starting."""
+
+    place: int | None = None
+    pending: int | None = None
+    expected: int | None = None
+    reasons: tuple[ToldReason, ...] = ()
+
+
+class Event(Answer):
+    """Something that happened to a request. `details` are codes, numbers and names, all as text."""
+
+    id: str
+    at: int
+    kind: str
+    details: dict[str, str] = {}
+
+
+class Environment(Answer):
+    """The packages that the processes of a cluster run with."""
+
+    id: str
+    version: str = ""
+    python: str
+    distributed: str
+
+
+class Connection(Answer):
+    """How the owner of a cluster reaches it. The key is a secret: it is not shown when this is printed."""
+
+    address: str
+    authority: str = Field(repr=False)
+    certificate: str = Field(repr=False)
+    key: str = Field(repr=False)
+    environment: Environment
+
+
+class WorkerCounts(Answer):
+    """How many workers are wanted right now, have their place, answer, and are leaving."""
+
+    min: int
+    max: int
+    wanted: int
+    placed: int = 0
+    ready: int = 0
+    leaving: int = 0
+
+
+class ClusterState(Answer):
+    """A running cluster as the center sees it."""
+
+    id: str
+    phase: str
+    workers: WorkerCounts
+    deadline: int
+
+
+class Named(Answer):
+    """Anything with an id, where nothing else matters."""
+
+    id: str
+
+
+class Page(Answer):
+    """A part of a list, and the cursor of the next part."""
+
+    items: tuple[JsonValue, ...]
+    next: str | None = None
+
+
+class Usage(Answer):
+    """What was held x time: thousandths of a core x seconds, MiB x seconds, thousandths of a GPU x seconds."""
+
+    core_milliseconds: int = 0
+    mib_seconds: int = 0
+    gpu_milliseconds: int = 0
+
+    @property
+    def core_hours(self) -> float:
+        """Cores held x hours."""
+        return self.core_milliseconds / 3_600_000
+
+    @property
+    def gib_hours(self) -> float:
+        """GiB of memory held x hours."""
+        return self.mib_seconds / (1024 * 3600)
+
+
+class PoolUse(Answer):
+    """What a project paid, and used for it, in one pool."""
+
+    pool: str
+    charged: int
+    usage: Usage
+
+
+class Statement(Answer):
+    """The bill of a project, in millionths of a credit: awarded, held, given back, paid, and what it used for that.
+
+    `absorbed` is the price of use beyond what was held, which the center paid; `usage` contains that use.
+    """
+
+    project: str
+    granted: int
+    held: int
+    released: int
+    charged: int
+    absorbed: int = 0
+    usage: Usage
+    pools: tuple[PoolUse, ...] = ()

@@ -1,0 +1,315 @@
+"""The door to a center: submit, follow, explain, cancel, read the bill, and get a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
+from haidang.answers import Connection, Event, Explanation, Named, Page, Request, Statement
+from haidang.clusters import Cluster, warm_up
+from haidang.errors import ArgumentError, HaidangError, SettingsError
+from haidang.following import follow
+from haidang.matching import need_dask
+from haidang.progress import display_for
+from haidang.transport import JsonObject, Params, Transport, segment
+from haidang.waiting import Waiting
+from haidang.wishes import Wish
+from haidang.words import Words
+
+URL_VARIABLE: Final = "HAIDANG_URL"
+TOKEN_VARIABLE: Final = "HAIDANG_TOKEN"  # noqa: S105 - the name of a variable, not a token
+PROJECT_VARIABLE: Final = "HAIDANG_PROJECT"
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Client:
+    """A center as one person sees it, safe to use from several threads.
+
+    `url` and `token` come from HAIDANG_URL and HAIDANG_TOKEN, `project` (what is charged unless a call says otherwise)
+    from HAIDANG_PROJECT, where they are not given. `language` ("vi", "en") is what the center's reasons and this
+    package's errors are told in; it comes from HAIDANG_LANGUAGE or the locale.
+
+    Raises:
+        SettingsError: there is no address or no token.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        project: str | None = None,
+        language: str | None = None,
+    ) -> None:
+        self.words: Final = Words(language)
+        self.project = project or os.environ.get(PROJECT_VARIABLE) or None
+        self._only_ones: dict[str, str] = {}
+        token = (token or os.environ.get(TOKEN_VARIABLE, "")).strip()
+        address = _address(url or os.environ.get(URL_VARIABLE, ""), self.words)
+        if not token or not token.isascii() or not token.isprintable():
+            raise SettingsError(self.words("no_token"))
+        self._transport = Transport(address, token, self.words)
+
+    @property
+    def url(self) -> str:
+        """Return the address of the center."""
+        return self._transport.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<haidang.Client {self.url}>"
+
+    def close(self) -> None:
+        """Let go of the connections to the center; clusters go on."""
+        self._transport.close()
+
+    # requests
+
+    def submit(
+        self,
+        *,
+        project: str | None = None,
+        workers: Workers = (2, 8),
+        cores: Cores = 1,
+        memory: Bytes = "2GiB",
+        gpus: Mapping[str, int] | None = None,
+        walltime: Walltime | None = "1h",
+        idle: Walltime | None = None,
+        pool: str | None = None,
+        request_class: str | None = None,
+        environment: str | None = None,
+        head: tuple[Cores, Bytes] | None = None,
+        name: str = "",
+        key: str | None = None,
+    ) -> Request:
+        """Ask for a cluster and return at once; it runs when its turn comes.
+
+        `workers` are the least, which stay until the end, and the most; each has `cores`, `memory` and `gpus`. It ends
+        after `walltime` at the latest, or when nobody used it for `idle`. `project` and `pool` may be left out where
+        there is one to choose. `head` is what the Dask scheduler gets, by default what suits the workers. Submitted
+        again with the same `key`, it is the same request; without one, only this call's own retries share a key.
+
+        Raises:
+            ArgumentError: an amount cannot be read, or a project or pool has to be chosen.
+            InvalidError: such a request could never run here; `reasons` say why.
+        """
+        wish = Wish(
+            workers=workers,
+            cores=cores,
+            memory=memory,
+            gpus=gpus,
+            walltime=walltime,
+            idle=idle,
+            head=head,
+            request_class=request_class,
+            environment=environment,
+            name=name,
+        )
+        return self._submit(wish, project, pool, key)
+
+    def request(self, request_id: str) -> Request:
+        """Return a request as it stands now."""
+        return self._transport.read(Request, self._transport.get(_path(request_id)))
+
+    def requests(
+        self, *, state: str | None = None, project: str | None = None, mine: bool = False
+    ) -> Iterator[Request]:
+        """Yield the requests that you may see, the newest first; pages are fetched as they are reached."""
+        wanted: dict[str, str | int | None] = {"state": state, "project": project, "mine": "true" if mine else None}
+        for told in self._items("/v1/requests", wanted):
+            yield self._transport.read(Request, told)
+
+    def cancel(self, request_id: str) -> Request:
+        """End a request: at once if it waits, its cluster within seconds if it runs. Again changes nothing."""
+        return self._do(request_id, "cancel")
+
+    def hold(self, request_id: str) -> Request:
+        """Keep a waiting request from starting until it is released."""
+        return self._do(request_id, "hold")
+
+    def release(self, request_id: str) -> Request:
+        """Let a held request take its turn again."""
+        return self._do(request_id, "release")
+
+    def explain(self, request_id: str) -> Explanation:
+        """Return why a request waits: its place, all its reasons in words, and the start that is protected for it."""
+        return self._transport.read(Explanation, self._transport.get(f"{_path(request_id)}/explain"))
+
+    def events(self, request_id: str, since: str | None = None) -> Iterator[Event]:
+        """Yield what happened to a request and what happens from now on, until it has ended.
+
+        `since` is the id of the last event that was seen. A broken connection is taken up where it broke.
+        """
+        return follow(self._transport, request_id, since)
+
+    # clusters
+
+    def cluster(
+        self,
+        *,
+        workers: Workers = (2, 8),
+        cores: Cores = 1,
+        memory: Bytes = "2GiB",
+        walltime: Walltime | None = "1h",
+        project: str | None = None,
+        gpus: Mapping[str, int] | None = None,
+        idle: Walltime | None = None,
+        pool: str | None = None,
+        request_class: str | None = None,
+        environment: str | None = None,
+        head: tuple[Cores, Bytes] | None = None,
+        name: str = "",
+        progress: bool = True,
+        patience: Walltime | None = None,
+    ) -> Cluster:
+        """Ask for a cluster, wait until it runs, and connect; use it with `with`, so that it ends with the block.
+
+        The arguments are those of `submit`. While it waits, `progress` shows its place in the queue, the reasons and
+        the expected start on stderr or in the notebook's cell. Ctrl-C cancels it, and so does `patience` when over.
+
+        Raises:
+            DaskMissingError: Dask is not installed here; nothing was asked for.
+            EnvironmentMismatchError: this Python cannot work with the cluster's; the request was cancelled.
+            EndedError: the request was ended by somebody else before it ran.
+        """
+        need_dask(self.words)
+        patience_seconds = None if patience is None else read_seconds(patience, "patience", self.words)
+        wish = Wish(
+            workers=workers,
+            cores=cores,
+            memory=memory,
+            gpus=gpus,
+            walltime=walltime,
+            idle=idle,
+            head=head,
+            request_class=request_class,
+            environment=environment,
+            name=name,
+        )
+        request = self._submit(wish, project, pool, None)
+        try:
+            return self._open(request.id, progress=progress, patience_seconds=patience_seconds, owned=True)
+        except BaseException:
+            # Nobody would use it: a Ctrl-C, a mismatch, too long a wait.
+            self._take_back(request.id)
+            raise
+
+    def connect(self, request_id: str, *, progress: bool = True, patience: Walltime | None = None) -> Cluster:
+        """Wait until a cluster that was submitted runs, and connect to it; closing it leaves the cluster running.
+
+        Raises:
+            WaitedTooLongError: `patience` was over; the request goes on.
+        """
+        need_dask(self.words)
+        patience_seconds = None if patience is None else read_seconds(patience, "patience", self.words)
+        return self._open(request_id, progress=progress, patience_seconds=patience_seconds, owned=False)
+
+    def wait(self, request_id: str, *, progress: bool = True, patience: Walltime | None = None) -> None:
+        """Return when the cluster of a request runs; needs no Dask.
+
+        Raises:
+            EndedError: the request ended before.
+            WaitedTooLongError: `patience` was over; the request goes on.
+        """
+        patience_seconds = None if patience is None else read_seconds(patience, "patience", self.words)
+        display = display_for(self.words, progress=progress)
+        Waiting(self._transport, request_id, display, self.words).until_running(patience_seconds)
+
+    def connection(self, request_id: str) -> Connection:
+        """Return how to reach a running cluster of yours: for other programs than this one; the key is a secret."""
+        told = self._transport.get(f"/v1/clusters/{segment(request_id)}/connection")
+        return self._transport.read(Connection, told)
+
+    # accounts and everything else
+
+    def usage(self, project: str | None = None) -> Statement:
+        """Return the bill of a project: what it was awarded, what it holds, what it used and paid."""
+        chosen = self._project(project)
+        return self._transport.read(Statement, self._transport.get("/v1/ledger/statement", {"project": chosen}))
+
+    def call(self, method: str, path: str, body: object = None, **params: str | int | None) -> JsonObject:
+        """Make any other call of the center's interface and return its JSON, with this client's way of failing."""
+        if method == "GET":
+            return self._transport.get(path, params)
+        if method == "PUT":
+            return self._transport.put(path, body)
+        return self._transport.post(path, body)
+
+    # what the calls above ask themselves
+
+    def _submit(self, wish: Wish, project: str | None, pool: str | None, key: str | None) -> Request:
+        body = wish.body(self._project(project), pool or self._only_one("pool", "/v1/pools"), self.words)
+        told = self._transport.post("/v1/requests", body, key=key or secrets.token_urlsafe(24))
+        return self._transport.read(Request, told)
+
+    def _open(self, request_id: str, *, progress: bool, patience_seconds: float | None, owned: bool) -> Cluster:
+        display = display_for(self.words, progress=progress)
+        waiting = Waiting(self._transport, request_id, display, self.words)
+        warm_up()
+        waiting.until_running(patience_seconds)
+        return Cluster(self._transport, request_id, self.words, owned=owned)
+
+    def _take_back(self, request_id: str) -> None:
+        """Cancel what nobody waits for any more, and say so: somebody pressed Ctrl-C and wonders what happens."""
+        try:
+            self.cancel(request_id)
+        except HaidangError as problem:
+            warnings.warn(self.words("left_running", id=request_id, problem=problem), stacklevel=3)
+        else:
+            sys.stderr.write(self.words("cancelled", id=request_id) + "\n")
+
+    def _do(self, request_id: str, what: str) -> Request:
+        return self._transport.read(Request, self._transport.post(f"{_path(request_id)}/{what}", repeatable=True))
+
+    def _items(self, path: str, params: Params) -> Iterator[object]:
+        cursor: str | None = None
+        while True:
+            page = self._transport.read(Page, self._transport.get(path, {**params, "cursor": cursor}))
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
+
+    def _project(self, given: str | None) -> str:
+        return given or self.project or self._only_one("project", "/v1/projects")
+
+    def _only_one(self, argument: str, path: str) -> str:
+        """Return the id of the only thing in a list: who has one project, or one pool to use, need not name it."""
+        if argument not in self._only_ones:
+            ids = [self._transport.read(Named, told).id for told in self._items(path, {})]
+            if len(ids) != 1:
+                name = "choose_one" if ids else "none_to_choose"
+                raise ArgumentError(argument, self.words(name, argument=argument, choices=", ".join(ids)))
+            self._only_ones[argument] = ids[0]
+        return self._only_ones[argument]
+
+
+def _path(request_id: str) -> str:
+    return f"/v1/requests/{segment(request_id)}"
+
+
+def _address(url: str, words: Words) -> str:
+    """Return a center's address; a token that would travel readable through a network is worth a warning."""
+    if not url:
+        raise SettingsError(words("no_url"))
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingsError(words("bad_url", url=url))
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        warnings.warn(words("clear_text", url=url), stacklevel=3)
+    return url

@@ -1,0 +1,133 @@
+"""A running Dask cluster in the hands of the person who asked for it."""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from haidang.answers import ClusterState, Connection, Request
+from haidang.errors import HaidangError
+from haidang.following import follow
+from haidang.matching import need_match
+from haidang.transport import Transport, segment
+from haidang.words import Words
+
+if TYPE_CHECKING:
+    from distributed import Client as DaskClient
+
+CONNECT_SECONDS = 20
+GOODBYE_SECONDS = 5
+
+
+class Cluster:
+    """A cluster of yours: `client` computes on it, `scale` changes it, `close` gives it back.
+
+    Use it with `with`, or close it yourself. One that `owned` is cancelled by `close`, and when the program ends;
+    one that was only attached to goes on.
+
+    What a cluster sends back is unpickled in this process and nowhere else: the center never looks into it. So
+    whoever can run code in your cluster can run code here. Its certificate is for you alone; do not hand it on.
+    """
+
+    def __init__(self, transport: Transport, request_id: str, words: Words, *, owned: bool) -> None:
+        self._transport = transport
+        self._words = words
+        self._path = f"/v1/clusters/{segment(request_id)}"
+        self._owned = owned
+        self._closed = False
+        self.id = request_id
+        connection = transport.read(Connection, transport.get(f"{self._path}/connection"))
+        need_match(connection.environment, words)
+        self.client: DaskClient = connect(connection)
+        if owned:
+            atexit.register(self._close_at_exit)
+
+    @property
+    def request(self) -> Request:
+        """The request of this cluster as it stands now."""
+        return self._transport.read(Request, self._transport.get(f"/v1/requests/{segment(self.id)}"))
+
+    def get_client(self) -> DaskClient:
+        """Return the Dask client, by the name that Dask's own clusters have for it."""
+        return self.client
+
+    def scale(self, workers: int) -> ClusterState:
+        """Say how many workers there should be, between the least and the most that were asked for.
+
+        More come as far as there is room (`cluster.client.wait_for_workers(n)` waits for them); fewer finish what they
+        are computing and hand over their results first.
+
+        Raises:
+            InvalidError: the number is outside the range.
+            ConflictError: the cluster does not run any more.
+        """
+        told = self._transport.post(f"{self._path}/scale", {"workers": workers}, repeatable=True)
+        return self._transport.read(ClusterState, told)
+
+    def close(self, *, wait: bool = False) -> None:
+        """Disconnect and, if it is yours, give the cluster back; `wait` returns when it is gone and billed."""
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self._close_at_exit)
+        self.client.close(timeout=GOODBYE_SECONDS)
+        if self._owned:
+            self._transport.post(f"/v1/requests/{segment(self.id)}/cancel", repeatable=True)
+        if wait:
+            for _ in follow(self._transport, self.id):
+                pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except HaidangError as problem:
+            # What went wrong inside the block is what its author has to see.
+            if error is None:
+                raise
+            self._warn(problem)
+
+    def __repr__(self) -> str:
+        return f"<haidang.Cluster {self.id}{' closed' if self._closed else ''}>"
+
+    def _close_at_exit(self) -> None:
+        try:
+            self.close()
+        except (HaidangError, OSError) as problem:
+            self._warn(problem)
+
+    def _warn(self, problem: Exception) -> None:
+        warnings.warn(self._words("left_running", id=self.id, problem=problem), stacklevel=3)
+
+
+def connect(connection: Connection) -> DaskClient:
+    """Connect to the Dask scheduler of a cluster, with its owner's certificate, which never touches the disk for long.
+
+    Dask is imported here and not before: who only submits and reads does without.
+    """
+    from distributed import Client, Security  # noqa: PLC0415 - as said above
+
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=connection.authority,
+        tls_client_cert=connection.certificate,
+        tls_client_key=connection.key,
+    )
+    return Client(connection.address, security=security, timeout=CONNECT_SECONDS)
+
+
+def warm_up() -> None:
+    """Load what connecting needs while the center starts the cluster, instead of after it.
+
+    Each client tells the scheduler its packages' versions; reading them the first time is as slow as starting a
+    cluster.
+    """
+    from distributed import versions  # noqa: PLC0415 - as in `connect`
+
+    versions.get_versions()

@@ -1,0 +1,100 @@
+"""What every command that asks a center has in common: whom it asks, how it answers, how it fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from haidang.answers import Answer
+from haidang.client import Client
+from haidang.errors import (
+    ArgumentError,
+    EndedError,
+    HaidangError,
+    NoCenterError,
+    RefusedError,
+    SettingsError,
+    UnreachableError,
+    WaitedTooLongError,
+)
+from haidang.words import Words
+
+MISUSED: Final = 2
+EXIT_CODES: Final[tuple[tuple[tuple[type[HaidangError], ...], int], ...]] = (
+    ((ArgumentError, SettingsError), MISUSED),
+    ((UnreachableError, NoCenterError), 3),
+    ((EndedError, WaitedTooLongError), 4),
+)
+REFUSED: Final = 1
+INTERRUPTED: Final = 130
+"""As a shell says it of a program that Ctrl-C has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where a command is carried out: the center it asks, and whether programs read what it says."""
+
+    center: Client
+    as_json: bool
+
+    @property
+    def words(self) -> Words:
+        """Return the sentences of the chosen language."""
+        return self.center.words
+
+    def tell(self, answer: Answer | Sequence[Answer], lines: Callable[[], Iterable[str]]) -> None:
+        """Print an answer: all of it as JSON, or lines for people."""
+        if self.as_json:
+            one = _plain(answer) if isinstance(answer, Answer) else [_plain(part) for part in answer]
+            click.echo(json.dumps(one, ensure_ascii=False, indent=2))
+            return
+        for line in lines():
+            click.echo(line)
+
+
+class CenterCommand(click.Command):
+    """A command that asks a center; its function is given a `Desk` first."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - click's own, handed on as they are
+        super().__init__(*arguments, **settings)
+        self.params += [
+            click.Option(["--json", "as_json"], is_flag=True, help="help_json"),
+            click.Option(["--url"], metavar="URL", help="help_url"),
+            click.Option(["--token"], metavar="TOKEN", help="help_token_option"),
+            click.Option(["--language"], metavar="[vi|en]", help="help_language"),
+        ]
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command's function returns
+        url, token, as_json = (ctx.params.pop(name) for name in ("url", "token", "as_json"))
+        try:
+            with Client(url, token, language=ctx.params.pop("language")) as center:
+                ctx.obj = Desk(center=center, as_json=as_json)
+                return super().invoke(ctx)
+        except HaidangError as error:
+            ctx.exit(complain(error, as_json=as_json))
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def complain(error: HaidangError, *, as_json: bool) -> int:
+    """Print a failure on stderr, a sentence or JSON where programs read, and return the exit code for it."""
+    click.echo(json.dumps(_told(error), ensure_ascii=False) if as_json else str(error), err=True)
+    return next((code for kinds, code in EXIT_CODES if isinstance(error, kinds)), REFUSED)
+
+
+def _told(error: HaidangError) -> dict[str, object]:
+    if not isinstance(error, RefusedError):
+        return {"code": type(error).__name__.removesuffix("Error"), "detail": str(error), "reasons": []}
+    reasons = [
+        {"code": reason.code, "field": reason.field, "sentence": reason.sentence, **reason.numbers}
+        for reason in error.reasons
+    ]
+    return {"status": error.status, "code": error.code, "detail": str(error), "reasons": reasons}
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    return answer.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,174 @@
+"""One conversation with a center over HTTP: who asks, how long to wait, what is safe to ask again."""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from urllib.parse import quote
+
+import httpx2
+from pydantic import ValidationError
+
+from haidang.answers import Answer
+from haidang.errors import NoCenterError, RefusedError, UnreachableError, refusal
+from haidang.words import Words
+
+ATTEMPTS: Final = 5
+FIRST_PAUSE_SECONDS: Final = 0.2
+LONGEST_PAUSE_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 30.0
+
+# What passes by itself: too many calls, or nobody behind the proxy just now.
+_PASSING: Final = frozenset({429, 502, 503, 504})
+
+A = TypeVar("A", bound=Answer)
+JsonObject = dict[str, object]
+Params = Mapping[str, str | int | None]
+
+
+class Transport:
+    """Calls to one center with one token. Safe to use from several threads.
+
+    A call is made again only where the center then does the same thing once: a GET, a POST that says what shall be so
+    (`repeatable`), or one that carries an idempotency key.
+    """
+
+    def __init__(self, url: str, token: str, words: Words) -> None:
+        self.url: Final = url.rstrip("/")
+        self._words = words
+        headers = {"Authorization": f"Bearer {token}", "Accept-Language": words.language}
+        self._http = httpx2.Client(
+            base_url=self.url,
+            headers=headers,
+            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            verify=_trust(self.url),
+        )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def get(
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool = True,
+    ) -> JsonObject:
+        """Return what is there."""
+        return self._call("GET", path, params=params, headers=headers, repeatable=repeatable)
+
+    def post(self, path: str, body: object = None, *, key: str | None = None, repeatable: bool = False) -> JsonObject:
+        """Ask for something to be done; `repeatable` says that asking twice does it once."""
+        headers = {"Idempotency-Key": key} if key else None
+        return self._call("POST", path, body=body, headers=headers, repeatable=repeatable or key is not None)
+
+    def put(self, path: str, body: object) -> JsonObject:
+        """Say what shall be there."""
+        return self._call("PUT", path, body=body, repeatable=True)
+
+    def read(self, kind: type[A], told: object) -> A:
+        """Return what the center told, as an object or as JSON text, as an answer of that kind.
+
+        Raises:
+            NoCenterError: something in it is missing or different, so it is no center or another version of one.
+        """
+        try:
+            return kind.model_validate_json(told) if isinstance(told, str) else kind.model_validate(told)
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = f"{'.'.join([kind.__name__, *map(str, first['loc'])])}: {first['msg']}"
+            raise NoCenterError(self._words("strange_answer", url=self.url, problem=problem)) from None
+
+    @contextmanager
+    def stream(self, path: str, headers: Mapping[str, str], quiet_seconds: float) -> Generator[httpx2.Response]:
+        """Open an endless answer; silence for longer than `quiet_seconds` raises UnreachableError. Never repeated."""
+        timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=quiet_seconds)
+        try:
+            with self._http.stream("GET", path, headers=dict(headers), timeout=timeout) as response:
+                if response.is_error:
+                    response.read()
+                    raise self._refused(response)
+                yield response
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        repeatable: bool,
+    ) -> JsonObject:
+        asked = {name: value for name, value in (params or {}).items() if value is not None}
+        request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
+        for attempt in range(1, ATTEMPTS + 1):
+            last = attempt == ATTEMPTS or not repeatable
+            try:
+                response = self._http.send(request)
+            except httpx2.TransportError as error:
+                if last:
+                    raise self._unreachable(error) from error
+                time.sleep(_pause(attempt))
+                continue
+            if response.status_code not in _PASSING or last:
+                return self._answer(response)
+            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
+        raise AssertionError("the last attempt returns or raises")
+
+    def _answer(self, response: httpx2.Response) -> JsonObject:
+        if not response.is_success:
+            raise self._refused(response)
+        if not response.content:
+            return {}
+        told = _object(response)
+        if told is None:
+            raise NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
+        return told
+
+    def _refused(self, response: httpx2.Response) -> RefusedError | NoCenterError:
+        """Return the center's no, or that something else answered: a proxy's page has no problem in it."""
+        told = _object(response)
+        if told is None and response.status_code not in _PASSING:
+            return NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
+        return refusal(response.status_code, told or {"detail": self._words("center_busy", url=self.url)})
+
+    def _unreachable(self, error: Exception) -> UnreachableError:
+        cause = str(error) or type(error).__name__
+        return UnreachableError(self._words("unreachable", url=self.url, cause=cause))
+
+
+def segment(value: str) -> str:
+    """Return an id as one segment of a path, whatever is in it."""
+    return quote(value, safe="")
+
+
+def _object(response: httpx2.Response) -> JsonObject | None:
+    try:
+        told = json.loads(response.content)
+    except ValueError:
+        return None
+    return told if isinstance(told, dict) else None
+
+
+def _pause(attempt: int, asked: str | None = None) -> float:
+    """Return how long to wait before asking again: as long as the center said, else longer each time, and shaken."""
+    if asked is not None and asked.isdigit():
+        return min(LONGEST_PAUSE_SECONDS, float(asked)) + random.uniform(0.0, 0.5)  # noqa: S311 - spreads load only
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load only
+
+
+def _trust(url: str) -> ssl.SSLContext | bool:
+    """Return whom to trust; reading all the world's authorities takes longer than asking a center without TLS."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

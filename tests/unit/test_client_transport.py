@@ -1,0 +1,158 @@
+"""The client asks again only where that is safe, and tells every kind of no apart."""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
+
+import pytest
+from haidang.answers import WorkerRange
+from haidang.errors import (
+    BusyError,
+    CenterFailedError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NoCenterError,
+    RefusedError,
+    UnauthenticatedError,
+    UnknownError,
+    UnreachableError,
+)
+from haidang.transport import ATTEMPTS, Transport, segment
+from haidang.words import Words
+
+from tests.scripted import Scripted, scripted
+
+FINE = Scripted(body={"id": "r1"})
+BUSY = Scripted(status=503, body={"title": "Unavailable", "detail": "Not now."}, headers={"Retry-After": "0"})
+SILENT = Scripted(hang_up=True)
+
+
+@contextmanager
+def transport_to(url: str, language: str = "en") -> Generator[Transport]:
+    with closing(Transport(url, "a-token", Words(language))) as transport:
+        yield transport
+
+
+@pytest.mark.parametrize("trouble", [[SILENT], [BUSY], [SILENT, BUSY]])
+def test_what_is_safe_to_ask_again_is_asked_again(trouble: Sequence[Scripted]) -> None:
+    with scripted([*trouble, FINE]) as center, transport_to(center.url) as transport:
+        assert transport.get("/v1/requests/r1") == {"id": "r1"}
+    assert len(center.asked) == len(trouble) + 1
+
+
+def test_a_post_with_a_key_is_asked_again_with_the_same_key_and_body() -> None:
+    with scripted([SILENT, FINE]) as center, transport_to(center.url) as transport:
+        transport.post("/v1/requests", {"name": "x"}, key="k1")
+    first, second = center.asked
+    assert (first.headers["Idempotency-Key"], first.body) == ("k1", {"name": "x"})
+    assert (second.headers["Idempotency-Key"], second.body) == ("k1", {"name": "x"})
+
+
+def test_a_post_that_would_do_things_twice_is_asked_once() -> None:
+    with scripted([SILENT, FINE]) as center, transport_to(center.url) as transport:
+        with pytest.raises(UnreachableError, match=center.url):
+            transport.post("/v1/institutions", {"id": "x"})
+        assert len(center.asked) == 1
+
+
+def test_a_center_that_stays_away_is_asked_a_few_times_and_then_named() -> None:
+    with scripted([BUSY]) as center, transport_to(center.url) as transport:
+        with pytest.raises(CenterFailedError, match="Not now"):
+            transport.get("/v1/requests")
+        assert len(center.asked) == ATTEMPTS
+
+
+def test_a_proxys_page_in_place_of_a_busy_center_says_what_to_do() -> None:
+    page = Scripted(status=502, text="<html>Bad gateway</html>", content_type="text/html")
+    with (
+        scripted([page]) as center,
+        transport_to(center.url) as transport,
+        pytest.raises(CenterFailedError, match="try again"),
+    ):
+        transport.post("/v1/institutions", {})
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, UnauthenticatedError),
+        (403, ForbiddenError),
+        (404, UnknownError),
+        (409, ConflictError),
+        (412, ConflictError),
+        (418, RefusedError),
+        (422, InvalidError),
+        (429, BusyError),
+        (500, CenterFailedError),
+    ],
+)
+def test_each_kind_of_no_is_an_exception_of_its_own(status: int, kind: type[RefusedError]) -> None:
+    no = {
+        "type": "beyond-limit",
+        "title": "More than the limit",
+        "detail": "4 cores are asked, 2 are the limit.",
+        "reasons": [
+            {"code": "beyond-limit", "field": "workers", "sentence": "4 cores are asked, 2 are the limit.", "limit": 2},
+            {"code": "no-rate", "sentence": "The pool has no price."},
+        ],
+    }
+    with (
+        scripted([Scripted(status=status, body=no)]) as center,
+        transport_to(center.url) as transport,
+        pytest.raises(kind) as refused,
+    ):
+        transport.post("/v1/requests", {})
+    error = refused.value
+    assert (error.status, error.code, error.title) == (status, "beyond-limit", "More than the limit")
+    assert [(reason.code, reason.field, dict(reason.numbers)) for reason in error.reasons] == [
+        ("beyond-limit", "workers", {"limit": 2}),
+        ("no-rate", None, {}),
+    ]
+    assert str(error) == "4 cores are asked, 2 are the limit. The pool has no price."
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        Scripted(text="<html>Welcome</html>", content_type="text/html"),
+        Scripted(status=404, text="not here", content_type="text/plain"),
+        Scripted(status=302, text="", headers={"Location": "http://elsewhere.example/"}),
+        Scripted(body=["a", "list"]),
+    ],
+    ids=["a page", "another server", "a redirect", "no object"],
+)
+def test_what_answers_but_is_no_center_is_said_so_and_no_redirect_gets_the_token(page: Scripted) -> None:
+    with (
+        scripted([page]) as other,
+        transport_to(other.url) as transport,
+        pytest.raises(NoCenterError, match=other.url),
+    ):
+        transport.get("/v1/requests")
+    assert len(other.asked) == 1
+
+
+def test_nobody_at_the_address_is_told_in_the_language_that_was_chosen() -> None:
+    with scripted([FINE]) as center:
+        closed = center.url
+    with transport_to(closed, "vi") as transport, pytest.raises(UnreachableError, match="không trả lời"):
+        transport.post("/v1/institutions", {})
+
+
+def test_the_token_and_the_language_go_with_every_call() -> None:
+    with scripted([FINE]) as center, transport_to(center.url, "vi") as transport:
+        transport.get("/v1/requests", {"limit": 5, "cursor": None})
+    assert center.asked[0].headers["Authorization"] == "Bearer a-token"
+    assert center.asked[0].headers["Accept-Language"] == "vi"
+    assert center.asked[0].path == "/v1/requests?limit=5"
+
+
+def test_an_id_stays_one_segment_of_the_path_whatever_is_in_it() -> None:
+    assert segment("../v1/people?x=1#y") == "..%2Fv1%2Fpeople%3Fx%3D1%23y"
+
+
+def test_an_answer_with_a_new_field_is_read_and_one_without_an_old_field_is_not() -> None:
+    with transport_to("http://center.example") as transport:
+        read = transport.read(WorkerRange, {"min": 1, "max": 2, "soft_max": 3})
+        assert (read.min, read.max, read.model_dump()["soft_max"]) == (1, 2, 3)
+        with pytest.raises(NoCenterError, match=r"WorkerRange\.max"):
+            transport.read(WorkerRange, {"min": 1})
