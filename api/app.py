@@ -9,7 +9,23 @@ from fastapi.routing import APIRoute
 from api.bodies import BodyGuard
 from api.dependencies import Desk
 from api.problems import answer_with_problems, problems
-from api.routes import clusters, events, health, requests
+from api.reference import publish_reference
+from api.routes import (
+    allocations,
+    clusters,
+    events,
+    health,
+    institutions,
+    ledger,
+    nodes,
+    people,
+    pools,
+    projects,
+    rates,
+    requests,
+    shares,
+    tokens,
+)
 from api.streams import STEADY, Rhythm, Streams
 from operations.follower import Follower
 from operations.ports import Ports
@@ -17,10 +33,25 @@ from operations.ports.office import Office
 from operations.ports.outside import Pulse
 from scheduler.policy import Policy
 
-ROUTERS: Final = (health.router, requests.router, events.router, clusters.router)
+ROUTERS: Final = (
+    health.router,
+    requests.router,
+    events.router,
+    clusters.router,
+    institutions.router,
+    projects.router,
+    people.router,
+    tokens.router,
+    pools.router,
+    nodes.router,
+    shares.router,
+    allocations.router,
+    ledger.router,
+    rates.router,
+)
 """One router per noun."""
 
-EVERYWHERE: Final = problems(401, 403, 413, 422, 503)
+EVERYWHERE: Final = problems(401, 403, 413, 415, 422, 431, 500, 503)
 """The problems that any operation may answer with."""
 
 
@@ -42,6 +73,7 @@ def create_app(
         summary="A city's shared big-data and high-performance computing center.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=_name,
     )
     streams = Streams(rhythm)
@@ -50,6 +82,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router, responses=EVERYWHERE)
     answer_with_problems(app)
+    publish_reference(app)
     app.add_middleware(BodyGuard)
     return app
 

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints
 
 from api.paging import PageQuery
 from api.schemas.amounts import AmountsOut, ShapeIn
-from api.schemas.shape import PRINTABLE, Closed, Open, ProjectName, Slug
+from api.schemas.shape import PRINTABLE, Choice, Closed, Open, ProjectName, Slug
 from operations.permitted import Asked, Holder
 from operations.ports.office import RequestFilter, RequestView
 from operations.requests import ReplayKey
@@ -46,7 +46,7 @@ class RequestIn(Closed):
     name: Annotated[str, StringConstraints(max_length=NAME_LENGTH, pattern=PRINTABLE)] = ""
     project: ProjectName = Field(description="What is charged, `institution.project`.", examples=["hust.climate"])
     pool: Slug = Field(examples=["main"])
-    request_class: RequestClass = Field(default=RequestClass.INTERACTIVE, alias="class", strict=False)
+    request_class: Choice[RequestClass] = Field(default=RequestClass.INTERACTIVE, alias="class")
     environment: Slug = Field(default="default", description="The packages that its processes run with.")
     worker: ShapeIn
     head: ShapeIn | None = Field(
@@ -105,7 +105,7 @@ class RequestIn(Closed):
 class HoldIn(Closed):
     """In whose name a request is held or released; by default the caller's own part in it decides."""
 
-    holder: Holder | None = Field(default=None, alias="as", strict=False)
+    holder: Choice[Holder] | None = Field(default=None, alias="as")
 
 
 class RequestsQuery(PageQuery):
@@ -199,7 +199,15 @@ class ProcessOut(Open):
     @classmethod
     def from_slot(cls, slot: Process) -> "ProcessOut":
         """Return the slot as it goes out."""
-        return cls.model_validate(slot, from_attributes=True)
+        return cls(
+            name=slot.name,
+            ordinal=slot.ordinal,
+            part=slot.part,
+            node=slot.node,
+            ready=slot.ready and slot.released is None,
+            started=slot.started,
+            released=slot.released,
+        )
 
 
 class RequestDetailOut(RequestOut):
