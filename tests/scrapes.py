@@ -199,6 +199,11 @@ def series_in(metrics: Iterable[Metric]) -> Series:
     return found
 
 
+def growing(metrics: Iterable[Metric]) -> Series:
+    """Return the series that only grow."""
+    return series_in(metric for metric in metrics if metric.type != "gauge")
+
+
 def value(series: Series, name: str, **labels: str) -> float:
     """Return the sum of the series of a metric that have the labels; a trailing underscore is for Python's words."""
     wanted = {(label.rstrip("_"), said) for label, said in labels.items()}
