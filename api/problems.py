@@ -61,6 +61,7 @@ STATUS: Final[Mapping[type, int]] = {
     quota.NominalsExceedParent: HTTPStatus.UNPROCESSABLE_ENTITY,
     quota.ParentWithoutShare: HTTPStatus.UNPROCESSABLE_ENTITY,
     quota.PoolWithoutRule: HTTPStatus.UNPROCESSABLE_ENTITY,
+    quota.RuleTooDear: HTTPStatus.UNPROCESSABLE_ENTITY,
     quota.ShareFull: HTTPStatus.CONFLICT,
     engine.ClassShareFull: HTTPStatus.CONFLICT,
     engine.GangNeverFits: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -4,8 +4,8 @@ from typing import Final
 
 from operations.ports.office import Office
 from operations.reasons import Reason, Refused
-from quotas.rates import RateCard
-from quotas.reasons import PoolWithoutRule
+from quotas.rates import MOST_PER_HOUR, RateCard, dearest_hour
+from quotas.reasons import PoolWithoutRule, RuleTooDear
 from registry.ids import Seconds
 from registry.reasons import NotThere, TooEarly
 
@@ -33,4 +33,5 @@ def _faults(work: Office, card: RateCard, now: Seconds) -> tuple[Reason, ...]:
     pools, ruled = {pool.id for pool in work.facilities.pools()}, {rule.pool for rule in card.rules}
     unknown = (NotThere(field="rules", id=pool) for pool in sorted(ruled - pools))
     missing = (PoolWithoutRule(pool=pool) for pool in sorted(pools - ruled))
-    return (*early, *unknown, *missing)
+    dear = (RuleTooDear(pool=one.pool, most=MOST_PER_HOUR) for one in card.rules if dearest_hour(one) > MOST_PER_HOUR)
+    return (*early, *unknown, *missing, *dear)

@@ -14,6 +14,7 @@ from quotas.reasons import (
     NoShare,
     ParentWithoutShare,
     PoolWithoutRule,
+    RuleTooDear,
     ShareFull,
 )
 from registry.reasons import (
@@ -238,6 +239,7 @@ Reason = (
     | PoolWithoutRule
     | ProcessNeverFits
     | RoleReachMismatch
+    | RuleTooDear
     | ShareFull
     | Taken
     | TooEarly

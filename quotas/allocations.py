@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from registry.ids import AllocationId, MicroCredits, ProjectId, Seconds
 from registry.tags import FundingSource
+
+MOST_MICRO_CREDITS: Final = 10**15
+"""More than any award, and so little that thousands of them still fit in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

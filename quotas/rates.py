@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from registry.ids import MicroCredits, PoolId, Seconds
-from registry.resources import ResourceName, Resources
+from registry.resources import CPU, GIB, MEMORY, MILLI, ResourceName, Resources
 
 _MILLISECONDS_PER_HOUR: Final = 3_600_000
 _PERCENT: Final = 100
+_LARGEST: Final = {CPU: 10_000 * MILLI, MEMORY: 64 * 1024 * GIB}
+_MOST_GPUS: Final = 1_000
+
+MOST_PER_STEP: Final = 10**12
+"""Micro-credits an hour: more than a step of anything costs."""
+MOST_PER_HOUR: Final = MicroCredits(10**13)
+"""Micro-credits an hour: for the longest time of the most workers this still fits in 64 bits."""
+LONGEST_MINIMUM_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,13 @@ def price(rule: RateRule, shape: Resources, milliseconds: int, *, percent: int =
     charged = max(milliseconds, rule.minimum_seconds * 1000)
     per_hour = sum(max(term.per_hour(shape) for term in group) for group in rule.groups)
     return MicroCredits(per_hour * charged * percent // (_MILLISECONDS_PER_HOUR * _PERCENT))
+
+
+def dearest_hour(rule: RateRule) -> MicroCredits:
+    """Return what an hour of the largest machine anybody has would cost: 10,000 cores, 64 TiB, 1,000 GPUs a model."""
+    named = {term.resource for group in rule.groups for term in group}
+    machine = Resources.of((name, _LARGEST.get(name, _MOST_GPUS)) for name in named)
+    return price(rule, machine, _MILLISECONDS_PER_HOUR)
 
 
 def price_of_all(rule: RateRule, shapes: Sequence[Resources], seconds: int, *, percent: int) -> MicroCredits:

@@ -111,6 +111,16 @@ class FollowsNodes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleTooDear:
+    """An hour of the largest machine would cost more than the ledger is made for: a mistake in a step or a price."""
+
+    code: ClassVar[str] = "rule-too-dear"
+    field: ClassVar[str] = "rules"
+    pool: PoolId
+    most: MicroCredits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PoolWithoutRule:
     """A new rate card leaves a pool out, where nothing could start any more."""
 

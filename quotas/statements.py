@@ -55,7 +55,7 @@ class Statement:
     pools: tuple[PoolUse, ...]
 
     @property
-    def left(self) -> MicroCredits:
+    def available(self) -> MicroCredits:
         """Return by how much the period changed what may still be held: over all time, what is available now."""
         return MicroCredits(self.granted - self.held + self.released)
 

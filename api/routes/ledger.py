@@ -1,0 +1,32 @@
+"""The ledger: its entries, the bill of a project, and what every account stands at."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import CallerDep, PortsDep, policy
+from api.paging import Page, page_of
+from api.problems import accepted
+from api.schemas.ledger import ENTRY_PLACE, BalancesOut, EntriesQuery, EntryOut, StatementOut, StatementQuery
+from operations import books
+from registry.ids import ProjectId
+
+router = APIRouter(prefix="/v1/ledger", tags=["ledger"])
+
+
+@router.get("", openapi_extra=policy("ledger:list"))
+def list_entries(query: Annotated[EntriesQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[EntryOut]:
+    project, after = ProjectId(query.project) if query.project else None, int(query.after(ENTRY_PLACE) or 0)
+    rows = ports.store.read(books.list_entries, caller.scope, project=project, after=after, limit=query.limit + 1)
+    return page_of(rows, query.limit, EntryOut.from_posted, lambda row: str(row.number))
+
+
+@router.get("/statement", openapi_extra=policy("ledger:bill"))
+def read_statement(query: Annotated[StatementQuery, Query()], caller: CallerDep, ports: PortsDep) -> StatementOut:
+    outcome = ports.store.read(books.bill, caller.scope, ProjectId(query.project), query.to_period())
+    return StatementOut.from_statement(accepted(outcome))
+
+
+@router.get("/balances", openapi_extra=policy("ledger:balances"))
+def read_balances(_caller: CallerDep, ports: PortsDep) -> BalancesOut:
+    return BalancesOut.from_balances(ports.store.read(books.list_balances))
