@@ -82,6 +82,8 @@ class _Speech(Formatter):
         return meanings[spec](value)
 
     def _plain(self, value: object) -> str:
+        if value is None:
+            return ""
         return self._number(value, 1) if isinstance(value, int) else str(value)
 
     def _word(self, value: object) -> str:
