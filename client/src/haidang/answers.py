@@ -167,24 +167,25 @@ class Usage(Answer):
 
 
 class PoolUse(Answer):
-    """What a project paid, and used for it, in one pool."""
+    """What a project paid and used in one pool."""
 
     pool: str
-    charged: int
+    charged_micro_credits: int
     usage: Usage
 
 
 class Statement(Answer):
-    """The bill of a project, in millionths of a credit: awarded, held, given back, paid, and what it used for that.
+    """The bill of a project, in millionths of a credit.
 
-    `absorbed` is the price of use beyond what was held, which the center paid; `usage` contains that use.
+    `available` is what may still be held, `outstanding` what running work holds now. `absorbed` is the price of use
+    beyond what was held, which the center paid; `usage` contains that use.
     """
 
     project: str
-    granted: int
-    held: int
-    released: int
-    charged: int
-    absorbed: int = 0
+    granted_micro_credits: int
+    charged_micro_credits: int
+    absorbed_micro_credits: int = 0
+    outstanding_micro_credits: int
+    available_micro_credits: int
     usage: Usage
     pools: tuple[PoolUse, ...] = ()

@@ -242,13 +242,17 @@ class Client:
         chosen = self._project(project)
         return self._transport.read(Statement, self._transport.get("/v1/ledger/statement", {"project": chosen}))
 
-    def call(self, method: str, path: str, body: object = None, **params: str | int | None) -> JsonObject:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        params: Params | None = None,
+    ) -> JsonObject:
         """Make any other call of the center's interface and return its JSON, with this client's way of failing."""
-        if method == "GET":
-            return self._transport.get(path, params)
-        if method == "PUT":
-            return self._transport.put(path, body)
-        return self._transport.post(path, body)
+        return self._transport.call(method, path, params=params, headers=headers, body=body, repeatable=method == "GET")
 
     # what the calls above ask themselves
 

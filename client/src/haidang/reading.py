@@ -110,18 +110,22 @@ def _why_lines(desk: Desk, request_id: str, told: Explanation) -> Iterator[str]:
 
 
 def _bill_lines(bill: Statement, words: Words) -> list[str]:
-    running = bill.held - bill.released - bill.charged
     amounts = [
-        ("bill_granted", bill.granted),
-        ("bill_charged", bill.charged),
-        ("bill_running", running),
-        ("bill_left", bill.granted - bill.held + bill.released),
-        ("bill_absorbed", bill.absorbed),
+        ("bill_granted", bill.granted_micro_credits),
+        ("bill_charged", bill.charged_micro_credits),
+        ("bill_running", bill.outstanding_micro_credits),
+        ("bill_left", bill.available_micro_credits),
+        ("bill_absorbed", bill.absorbed_micro_credits),
     ]
     rows = [[words(name), credits_of(amount)] for name, amount in amounts]
     lines = table([words("bill_of", project=bill.project), words("heading_credits")], rows, width=None, numbers=1)
     use = [
-        [pool.pool, f"{pool.usage.core_hours:,.4f}", f"{pool.usage.gib_hours:,.4f}", credits_of(pool.charged)]
+        [
+            pool.pool,
+            f"{pool.usage.core_hours:,.4f}",
+            f"{pool.usage.gib_hours:,.4f}",
+            credits_of(pool.charged_micro_credits),
+        ]
         for pool in bill.pools
     ]
     headings = [words(f"heading_{name}") for name in ("pool", "core_hours", "gib_hours", "credits")]

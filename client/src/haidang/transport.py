@@ -63,16 +63,45 @@ class Transport:
         repeatable: bool = True,
     ) -> JsonObject:
         """Return what is there."""
-        return self._call("GET", path, params=params, headers=headers, repeatable=repeatable)
+        return self.call("GET", path, params=params, headers=headers, repeatable=repeatable)
 
     def post(self, path: str, body: object = None, *, key: str | None = None, repeatable: bool = False) -> JsonObject:
         """Ask for something to be done; `repeatable` says that asking twice does it once."""
         headers = {"Idempotency-Key": key} if key else None
-        return self._call("POST", path, body=body, headers=headers, repeatable=repeatable or key is not None)
+        return self.call("POST", path, body=body, headers=headers, repeatable=repeatable or key is not None)
 
-    def put(self, path: str, body: object) -> JsonObject:
-        """Say what shall be there."""
-        return self._call("PUT", path, body=body, repeatable=True)
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: object = None,
+        repeatable: bool = False,
+    ) -> JsonObject:
+        """Make any call and return the JSON of its answer; nothing where there is none.
+
+        Raises:
+            RefusedError: the center said no; the subclass says how.
+            UnreachableError: it did not answer.
+            NoCenterError: what answered is no center.
+        """
+        asked = {name: value for name, value in (params or {}).items() if value is not None}
+        request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
+        for attempt in range(1, ATTEMPTS + 1):
+            last = attempt == ATTEMPTS or not repeatable
+            try:
+                response = self._http.send(request)
+            except httpx2.TransportError as error:
+                if last:
+                    raise self._unreachable(error) from error
+                time.sleep(_pause(attempt))
+                continue
+            if response.status_code not in _PASSING or last:
+                return self._answer(response)
+            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
+        raise AssertionError("the last attempt returns or raises")
 
     def read(self, kind: type[A], told: object) -> A:
         """Return what the center told, as an object or as JSON text, as an answer of that kind.
@@ -99,32 +128,6 @@ class Transport:
                 yield response
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: object = None,
-        repeatable: bool,
-    ) -> JsonObject:
-        asked = {name: value for name, value in (params or {}).items() if value is not None}
-        request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
-        for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS or not repeatable
-            try:
-                response = self._http.send(request)
-            except httpx2.TransportError as error:
-                if last:
-                    raise self._unreachable(error) from error
-                time.sleep(_pause(attempt))
-                continue
-            if response.status_code not in _PASSING or last:
-                return self._answer(response)
-            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
-        raise AssertionError("the last attempt returns or raises")
 
     def _answer(self, response: httpx2.Response) -> JsonObject:
         if not response.is_success:

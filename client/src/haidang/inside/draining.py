@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS: Final = 0.05
 COPY_SECONDS: Final = 10.0
+REPORT_SECONDS: Final = 5.0
 REMEMBERED: Final = 1024
 # Above this part of its limit Dask begins to spill; up to it a worker holds data as well as the one that leaves.
 HOLDS: Final = 0.6
@@ -156,6 +157,7 @@ class _Leave:
         self._scheduler = scheduler
         self._worker = worker
         self._drain = drain
+        self._since = monotonic()
         self._unique: dict[Key, int] = {}
 
     async def leave(self) -> None:
@@ -199,9 +201,20 @@ class _Leave:
 
     async def _await_tasks(self) -> None:
         """Hand over what has not begun and wait for what has, until the deadline."""
-        while self._is_present() and self._worker.processing and monotonic() < self._drain.deadline:
+        while self._is_present() and monotonic() < self._drain.deadline:
             self._hand_over()
+            if not any(map(self._is_awaited, self._worker.processing)):
+                return
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _is_awaited(self, task: "TaskState") -> bool:
+        """Tell whether a task may be running here: one that no other worker may take cannot be asked for.
+
+        What of those is running is in the worker's reports, once two of them had the time to come.
+        """
+        if (str(task.key), task.run_id) in self._drain.asked or task in self._worker.executing:
+            return True
+        return self._taker(task) is not None or monotonic() < self._since + REPORT_SECONDS
 
     def _hand_over(self) -> None:
         """Ask for each task that it goes elsewhere unless it has begun: only the worker knows, and only once."""
@@ -218,6 +231,8 @@ class _Leave:
         running = self._scheduler.running
         allowed = self._scheduler.valid_workers(task)
         candidates = running if allowed is None else running & allowed
+        if not candidates and task.loose_restrictions:
+            candidates = running
         return min(candidates, key=lambda worker: (worker.occupancy / worker.nthreads, worker.address), default=None)
 
     async def _close(self) -> None:

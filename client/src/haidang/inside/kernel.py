@@ -150,14 +150,24 @@ def own_bytes(pids: Iterable[int]) -> int:
 
 
 def members_of_session(session: Life, unix_uid: int | None) -> list[int]:
-    """Return the processes of a session whose leader may be gone, none if another now has the leader's number."""
+    """Return the living of a session whose leader may be gone, none if another now has the leader's number."""
     leader = life(session.pid)
     if leader is not None and leader != session:
         return []
-    found = []
-    for entry in Path("/proc").glob("[1-9]*"):
-        if (fields := _stat(int(entry.name))) and int(fields[_SESSION]) == session.pid:
-            with contextlib.suppress(OSError):
-                if unix_uid is None or entry.stat().st_uid == unix_uid:
-                    found.append(int(entry.name))
-    return found
+    return [
+        int(entry.name)
+        for entry in Path("/proc").glob("[1-9]*")
+        if _is_member(int(entry.name), session.pid) and (unix_uid is None or _owner(entry) == unix_uid)
+    ]
+
+
+def _is_member(pid: int, session: int) -> bool:
+    fields = _stat(pid)
+    return fields is not None and int(fields[_SESSION]) == session and fields[_STATE] != b"Z"
+
+
+def _owner(entry: Path) -> int | None:
+    try:
+        return entry.stat().st_uid
+    except OSError:
+        return None
