@@ -29,13 +29,16 @@ class Door:
     for ever. Here the time of all waits together and the size of the answer are bounded.
     """
 
-    __slots__ = ("_context", "_lock", "_name", "_port", "_stream", "_token")
+    __slots__ = ("_context", "_lock", "_name", "_patience", "_port", "_stream", "_token")
 
-    def __init__(self, *, request: RequestId, credentials: Credentials, port: int) -> None:
+    def __init__(
+        self, *, request: RequestId, credentials: Credentials, port: int, patience_seconds: float = ANSWER_SECONDS
+    ) -> None:
         self._name = f"head.h-{request}"
         self._context = _context(credentials)
         self._token = credentials.token
         self._port = port
+        self._patience = patience_seconds
         self._stream: ssl.SSLSocket | None = None
         self._lock = threading.Lock()
 
@@ -45,7 +48,7 @@ class Door:
         Raises:
             NoAnswerError: none came in time, or it is not what was agreed.
         """
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + self._patience
         with self._lock:
             try:
                 stream = self._stream = self._stream or self._open(deadline)
