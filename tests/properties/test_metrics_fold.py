@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
@@ -82,3 +83,5 @@ class Scraping(RuleBasedStateMachine):
 
 
 TestScraping = Scraping.TestCase
+# One example is up to fifty steps, and each scrape among them is three.
+TestScraping.settings = settings(max_examples=settings().max_examples // 3)
