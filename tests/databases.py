@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +20,14 @@ SEALING_KEY = "c2VhbGVkIHdpdGggMzIgYnl0ZXMgZm9yIHRlc3RzIC4="
 
 
 class SqliteFiles:
-    """Migrated files in a folder."""
+    """Migrated files in a folder, each with what `seed` puts into a database."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, seed: Callable[[str], None] = lambda _url: None) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
         self._template = folder / "template.db"
         migrate(f"sqlite:///{self._template}")
+        seed(f"sqlite:///{self._template}")
 
     @contextmanager
     def fresh(self) -> Iterator[str]:

@@ -1,0 +1,234 @@
+"""Requests over HTTP: asked for, shown, held, cancelled and explained."""
+
+from typing import Any
+
+import pytest
+
+from registry.resources import GIB, MIB
+from tests.builders import NOW
+from tests.fronts import Front, a_body, person_id
+
+
+def submitted(front: Front, name: str = "alice", **changes: Any) -> str:  # noqa: ANN401 - what JSON can hold
+    response = front.client(name).post("/v1/requests", json=a_body(**changes))
+    assert response.status_code == 202, response.text
+    request: str = response.json()["id"]
+    return request
+
+
+def test_a_request_gets_what_is_usual_where_it_says_nothing(front: Front) -> None:
+    asked = front.client("alice").post("/v1/requests", json=a_body())
+    assert asked.status_code == 202
+    shown = asked.json()
+    assert shown["state"] == "pending"
+    assert shown["phase"] is None
+    assert shown["person"] == person_id("alice")
+    assert shown["institution"] == "vmu"
+    assert shown["class"] == "interactive"
+    assert shown["walltime_seconds"] == 3600
+    assert shown["idle_seconds"] == 1800
+    assert shown["environment"] == "default"
+    assert shown["workers"] == {"min": 1, "max": 4, "wanted": 1}
+    assert shown["head"] == {"millicores": 520, "memory": GIB + 16 * MIB, "gpus": {}}
+    assert shown["submitted"] == NOW
+    assert shown["tags"]["tier"] == "hpc"
+    assert shown["tags"]["funding"] == "unreported"
+
+
+def test_a_request_gets_what_it_asks_for(front: Front) -> None:
+    shape = {"millicores": 500, "memory": GIB, "gpus": {}}
+    wanted = a_body(name="Ảnh vệ tinh", head=shape, walltime_seconds=60, idle_seconds=10) | {"class": "normal"}
+    shown = front.client("alice").post("/v1/requests", json=wanted).json()
+    assert shown["name"] == "Ảnh vệ tinh"
+    assert shown["head"] == shape
+    assert (shown["walltime_seconds"], shown["idle_seconds"], shown["class"]) == (60, 10, "normal")
+
+
+def test_what_could_never_run_is_refused_with_every_reason_and_the_field(front: Front) -> None:
+    worker = {"millicores": 9000, "memory": 64 * GIB, "gpus": {"a100": 2}}
+    refused = front.client("alice").post("/v1/requests", json=a_body(worker=worker, walltime_seconds=86_400))
+    assert refused.status_code == 422
+    told = refused.json()
+    assert told["type"] == "walltime-too-long"
+    assert {(one["code"], one["field"]) for one in told["reasons"]} >= {
+        ("walltime-too-long", "walltime_seconds"),
+        ("process-never-fits", "worker"),
+        ("beyond-limit", "workers"),
+    }
+    never = next(one for one in told["reasons"] if one.get("resource") == "gpu/a100")
+    assert (never["needed"], never["largest"]) == (2, 0)
+    assert front.client("alice").get("/v1/requests").json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [
+        ({"project": "hust.climate"}, "not-there", "project"),
+        ({"project": "nobody.nothing"}, "not-there", "project"),
+        ({"pool": "elsewhere"}, "not-there", "pool"),
+        ({"environment": "elsewhere"}, "unknown-environment", "environment"),
+        ({"workers": {"min": 3, "max": 2}}, "minimum-above-maximum", "workers.min"),
+        ({"workers": {"min": 1, "max": 900}}, "too-many-workers", "workers"),
+    ],
+)
+def test_a_refusal_names_the_field(front: Front, change: dict[str, Any], code: str, field: str) -> None:
+    refused = front.client("alice").post("/v1/requests", json=a_body(**change))
+    assert refused.status_code == 422
+    assert (refused.json()["type"], refused.json()["reasons"][0]["field"]) == (code, field)
+
+
+def test_another_institutions_project_and_none_are_refused_alike(front: Front) -> None:
+    def answer(project: str) -> str:
+        refused = front.client("alice").post("/v1/requests", json=a_body(project=project))
+        return refused.text.replace(project, "PROJECT")
+
+    assert answer("hust.climate") == answer("hust.weather")
+
+
+def test_an_urgent_request_is_for_administrators(front: Front) -> None:
+    urgent = a_body() | {"class": "urgent"}
+    refused = front.client("alice").post("/v1/requests", json=urgent)
+    assert refused.status_code == 403
+    assert refused.json()["reasons"][0]["field"] == "class"
+    assert front.client("dean").post("/v1/requests", json=urgent).status_code == 202
+
+
+def test_a_repeated_key_gets_its_first_answer_even_once_it_runs(front: Front) -> None:
+    client, key = front.client("alice"), {"Idempotency-Key": "7f3a"}
+    first = client.post("/v1/requests", json=a_body(), headers=key)
+    again = client.post("/v1/requests", json=a_body(name="", idle_seconds=1800), headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.text == again.text
+    front.cycle()
+    later = client.post("/v1/requests", json=a_body(), headers=key).json()
+    assert (later["id"], later["state"], later["phase"]) == (first.json()["id"], "placed", "starting")
+    assert len(client.get("/v1/requests").json()["items"]) == 1
+
+
+def test_a_key_with_another_body_is_refused_and_belongs_to_one_person(front: Front) -> None:
+    key = {"Idempotency-Key": "7f3a"}
+    front.client("alice").post("/v1/requests", json=a_body(), headers=key)
+    other = front.client("alice").post("/v1/requests", json=a_body(name="other"), headers=key)
+    assert other.status_code == 422
+    assert other.json()["type"] == "key-used-otherwise"
+    assert front.client("bob").post("/v1/requests", json=a_body(name="other"), headers=key).status_code == 202
+
+
+def test_one_request_is_shown_with_its_processes_but_not_where_they_answer(front: Front) -> None:
+    request = submitted(front)
+    front.cycle()
+    front.start(request)
+    shown = front.client("bob").get(f"/v1/requests/{request}")
+    assert shown.json()["phase"] == "running"
+    assert [process["part"] for process in shown.json()["processes"]] == ["head", "guaranteed"]
+    assert all(process["ready"] for process in shown.json()["processes"])
+    assert "127.0.0.1" not in shown.text
+
+
+def test_cancelling_ends_a_waiting_request_at_once_and_a_running_one_soon(front: Front) -> None:
+    client, waiting = front.client("alice"), submitted(front)
+    assert client.post(f"/v1/requests/{waiting}/cancel").json()["state"] == "ended"
+    running = submitted(front)
+    front.cycle()
+    ending = client.post(f"/v1/requests/{running}/cancel").json()
+    assert (ending["state"], ending["phase"], ending["ending"]) == ("placed", "ending", "cancelled")
+    again = client.post(f"/v1/requests/{running}/cancel")
+    assert again.json() == ending
+    front.end(running)
+    assert client.get(f"/v1/requests/{running}").json()["end"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "held"),
+    [
+        ("alice", None, "user_hold"),
+        ("alice", {"as": "user"}, "user_hold"),
+        ("dean", None, "user_hold"),
+        ("root", None, "operator_hold"),
+        ("root", {"as": "user"}, "user_hold"),
+    ],
+)
+def test_who_holds_a_request_decides_who_releases_it(
+    front: Front, name: str, body: dict[str, str] | None, held: str
+) -> None:
+    client, request = front.client(name), submitted(front)
+    shown = client.post(f"/v1/requests/{request}/hold", json=body).json()
+    assert {key for key in ("user_hold", "operator_hold") if shown[key]} == {held}
+    front.cycle()
+    code = held.replace("_hold", "").replace("user", "held-by-user").replace("operator", "held-by-operator")
+    assert client.get(f"/v1/requests/{request}").json()["reasons"] == [code]
+    assert not client.post(f"/v1/requests/{request}/release", json=body).json()[held]
+    front.cycle()
+    assert client.get(f"/v1/requests/{request}").json()["state"] == "placed"
+
+
+def test_only_the_center_holds_as_an_operator_and_only_it_releases_that(front: Front) -> None:
+    request = submitted(front)
+    refused = front.client("dean").post(f"/v1/requests/{request}/hold", json={"as": "operator"})
+    assert (refused.status_code, refused.json()["reasons"][0]["field"]) == (403, "as")
+    front.client("root").post(f"/v1/requests/{request}/hold")
+    released = front.client("alice").post(f"/v1/requests/{request}/release")
+    assert released.json()["operator_hold"]
+
+
+def test_a_center_admin_holds_their_own_request_as_its_user(front: Front) -> None:
+    request = submitted(front, "root")
+    assert front.client("root").post(f"/v1/requests/{request}/hold").json()["user_hold"]
+
+
+def test_only_what_waits_can_be_held(front: Front) -> None:
+    request = submitted(front)
+    front.cycle()
+    refused = front.client("alice").post(f"/v1/requests/{request}/hold")
+    assert refused.status_code == 409
+    assert refused.json()["reasons"] == [
+        {
+            "code": "not-pending",
+            "sentence": "Only a request that waits can be held or released; this one is placed but not ready.",
+            "state": "placed",
+        }
+    ]
+
+
+def test_a_waiting_request_is_explained_with_numbers_place_and_rank(front: Front) -> None:
+    large = a_body(worker={"millicores": 7000, "memory": GIB}, walltime_seconds=3600)
+    client = front.client("alice")
+    running, waiting = (client.post("/v1/requests", json=large).json()["id"] for _ in range(2))
+    front.cycle()
+    told = client.get(f"/v1/requests/{waiting}/explain").json()
+    assert (told["state"], told["place"], told["pending"]) == ("pending", 1, 1)
+    assert told["rank"]["class_weight"] == 20.0
+    reasons = {reason["code"]: reason for reason in told["reasons"]}
+    assert reasons["share-full"]["needed"] == 7520
+    assert "7.52 cores" in reasons["share-full"]["sentence"]
+    vietnamese = client.get(f"/v1/requests/{waiting}/explain", headers={"Accept-Language": "vi"}).json()
+    assert any("7,52 lõi" in reason["sentence"] for reason in vietnamese["reasons"])
+    placed = client.get(f"/v1/requests/{running}/explain").json()
+    assert placed == {
+        "state": "placed",
+        "place": None,
+        "pending": None,
+        "rank": None,
+        "reasons": [],
+        "expected": None,
+    }
+
+
+def test_a_list_is_filtered_and_turned_page_by_page_newest_first(front: Front) -> None:
+    requests = []
+    for number in range(5):
+        front.clock.time = NOW + number
+        requests.append(submitted(front, "alice" if number % 2 else "bob"))
+    client = front.client("alice")
+    client.post(f"/v1/requests/{requests[0]}/cancel")
+    found: list[str] = []
+    cursor: str | None = None
+    while len(found) < 5:
+        page = client.get("/v1/requests", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        found += [item["id"] for item in page["items"]]
+        cursor = page["next"]
+    assert cursor is None
+    assert found == requests[::-1]
+    mine = client.get("/v1/requests", params={"mine": "true", "state": "pending"}).json()["items"]
+    assert [item["id"] for item in mine] == [requests[3], requests[1]]
+    assert client.get("/v1/requests", params={"project": "vmu.other"}).json() == {"items": [], "next": None}
