@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar, assert_never
 
@@ -19,10 +21,21 @@ from scheduler.observed import Cause, Observed, ObservedProcess
 from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
 
 KEPT_LOGS: Final = 1000
+# File systems stamp changes by a clock that ticks a few hundred times a second.
+SETTLED_NANOSECONDS: Final = 50_000_000
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """A run folder as it was read last, and whether a later change must show in the time of its change."""
+
+    run: runs.Run
+    changed: int
+    settled: bool
 
 
 class LocalBackend:
@@ -56,7 +69,7 @@ class LocalBackend:
         for folder in sorted((self._data / "warm").iterdir() if (self._data / "warm").exists() else ()):
             # An environment that is offered no more: what runs in it is still observed, ended and settled.
             self._warm.setdefault(EnvironmentId(folder.name), self._warm_process(folder.name, None))
-        self._last: dict[str, runs.Run] = {}
+        self._known: dict[str, _Known] = {}
         self._listeners: list[Callable[[], None]] = []
         self._bells: Bells | None = None
         self._heads = Heads(self._wake)
@@ -94,9 +107,8 @@ class LocalBackend:
     def observe(self) -> Observed:
         """Return all processes from their run folders, and what heads answered lately."""
         seen = dict(self._runs())
-        for name in self._last.keys() - seen.keys():
-            self._last.pop(name, None)
-        self._last.update(seen)
+        for name in self._known.keys() - seen.keys():
+            self._known.pop(name, None)
         ports = {
             RequestId(run.start.name.request): run.doors.state
             for run in seen.values()
@@ -118,12 +130,23 @@ class LocalBackend:
                     warm.start()
 
     def _run(self, warm: WarmProcess, name: str) -> runs.Run | None:
+        """Return what a run folder says, read again only if something in it was replaced since it was read."""
         try:
-            return runs.read_run(warm.data, name)
+            changed = (warm.data / "run" / name).stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+        known = self._known.get(name)
+        if known is not None and known.changed == changed and known.settled:
+            return known.run
+        try:
+            run = runs.read_run(warm.data, name)
         except runs.RejectedError as error:
             # It is there, whatever it says: that it was absent would free its place.
             log.warning("a run folder cannot be read", process=name, error=str(error))
-            return self._last.get(name)
+            return None if known is None else known.run
+        if run is not None:
+            self._known[name] = _Known(run=run, changed=changed, settled=time.time_ns() - changed > SETTLED_NANOSECONDS)
+        return run
 
     # What is to be done
 

@@ -1,6 +1,7 @@
 """How the warm process and the keepers make, lock, write and remove run folders."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -64,19 +65,23 @@ def make(data: Path, start: runs.Start) -> tuple[int, int] | None:
     """
     hidden = data / "run" / f".{start.name}.{start.uid}"
     hidden.mkdir(mode=0o700)
-    folder = os.open(hidden, _READING)
-    held = lock(folder)
-    assert held is not None  # nobody else knows this folder
-    write(folder, runs.START, start_fields(start))
-    try:
-        # A folder is replaced by this only if it is empty, and a run folder never is.
-        hidden.rename(data / "run" / str(start.name))
-    except OSError:
-        os.close(held)
-        os.close(folder)
-        shutil.rmtree(hidden)
-        return None
-    return folder, held
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, hidden, ignore_errors=True)
+        folder = os.open(hidden, _READING)
+        undo.callback(os.close, folder)
+        held = lock(folder)
+        assert held is not None  # nobody else knows this folder
+        undo.callback(os.close, held)
+        write(folder, runs.START, start_fields(start))
+        try:
+            # A folder is replaced by this only if it is empty, and a run folder never is.
+            hidden.rename(data / "run" / str(start.name))
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return None
+            raise
+        undo.pop_all()
+        return folder, held
 
 
 def open_log(folder: int, unix_uid: int | None) -> int:

@@ -156,7 +156,14 @@ class Forks:
         folder, lock = made
         # Until the keeper is ready for it a request to stop waits, instead of killing the keeper.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            runs.remove(self._data, str(start.name))
+            os.close(folder)
+            os.close(lock)
+            raise
         if pid == 0:
             self._let_go(but=(folder, lock, papers, rings))
             keeper.keep(
@@ -241,6 +248,9 @@ class Forks:
                 return
             try:
                 self._bury(name, folder, seen=seen)
+            except OSError as error:
+                log.warning("the end of %s cannot be written yet: %s", name, error)
+                self._unsure.add(name)
             finally:
                 os.close(held)
 

@@ -265,7 +265,8 @@ class _Keeper:
             "cpu_milliseconds": kernel.cpu_milliseconds(kernel.descendants(os.getpid())),
             "peak_bytes": self._meter.peak_bytes,
         }
-        folders.write(self._errand.folder, runs.PULSE, fields)
+        with contextlib.suppress(OSError):  # a full disk ends no process; its last pulse is just older
+            folders.write(self._errand.folder, runs.PULSE, fields)
 
     def _now(self) -> int:
         return self._errand.start.started + int((time.clock_gettime(time.CLOCK_BOOTTIME) - self._since) * 1000)
@@ -286,10 +287,21 @@ class _Keeper:
             cpu_milliseconds=int((usage.ru_utime + usage.ru_stime) * 1000),
             peak_bytes=max(self._meter.peak_bytes, usage.ru_maxrss * 1024),
         )
-        folders.write(self._errand.folder, runs.END, folders.end_fields(end), durable=True)
+        self._write(end)
         folders.ring(self._errand.data)
         cgroups.remove(self._group)
         shutil.rmtree(self._errand.home, ignore_errors=True)
+
+    def _write(self, end: runs.End) -> None:
+        """Bring the end to the disk, however long the disk is full: the lock is held until it is there."""
+        while True:
+            try:
+                folders.write(self._errand.folder, runs.END, folders.end_fields(end), durable=True)
+            except OSError:
+                shutil.rmtree(self._errand.home, ignore_errors=True)  # what it left may be what fills the disk
+                time.sleep(SAMPLE_SECONDS)
+            else:
+                return
 
     def _reap_family(self) -> int:
         """End whatever the process left behind and return its exit status, negative for a signal.

@@ -15,6 +15,7 @@ _SET_PARENT_DEATH_SIGNAL: Final = 1
 _SET_DUMPABLE: Final = 4
 _SET_NAME: Final = 15
 _SET_CHILD_SUBREAPER: Final = 36
+_SET_NO_NEW_PRIVS: Final = 38
 
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _LARGEST_ENTRY: Final = 1 << 20
@@ -44,6 +45,11 @@ def die_with_parent(parent: int) -> None:
 def show_own_entries() -> None:
     """Let the own uid read /proc/self after a change of uid, as after an exec: profilers and psutil need it."""
     _prctl(_SET_DUMPABLE, 1)
+
+
+def gain_no_rights() -> None:
+    """Let no set-uid program give this process or its descendants more rights than they have."""
+    _prctl(_SET_NO_NEW_PRIVS, 1)
 
 
 def rename_process(name: str) -> None:

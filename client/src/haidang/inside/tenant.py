@@ -102,6 +102,8 @@ def _enter(part: Part) -> None:
         os.setresgid(unix_uid, unix_uid, unix_uid)
         os.setresuid(unix_uid, unix_uid, unix_uid)
         kernel.show_own_entries()
+        os.environ.update(USER=f"u{unix_uid}", LOGNAME=f"u{unix_uid}")  # no such user is listed anywhere
+    kernel.gain_no_rights()
     kernel.die_with_parent(part.keeper)
     kernel.rename_process("dask-head" if part.name == part.head else "dask-worker")
     gc.enable()
@@ -118,7 +120,7 @@ def _reseed() -> None:
 def _run(part: Part) -> int:
     identity = roles.Identity(
         name=str(part.name),
-        cores=max(1, round(part.start.cores_milli / 1000)),
+        cores=max(1, -(-part.start.cores_milli // 1000)),
         memory_bytes=part.start.memory_bytes,
         home=part.home,
         papers=_papers(part.credentials),
