@@ -143,14 +143,18 @@ def _left(share: Share) -> Resources:
 
 
 def _withholding(path: Sequence[Level], name: ResourceName, needed: Resources) -> list[Share]:
-    return [child.share for parent, child in pairwise(path) if _withholds(parent, child, name, needed)]
+    """Return the shares below the root that are short of a resource, by their own limit or for their siblings' sake.
 
-
-def _withholds(parent: Level, child: Level, name: ResourceName, needed: Resources) -> bool:
-    """Tell whether a child's limit, or what its siblings keep of the parent's room, is short of what is needed."""
-    amount, room = needed.amount(name), _left(parent.share).amount(name)
-    kept = child.kept_by_siblings.amount(name)
-    return amount > _left(child.share).amount(name) or room - kept < amount <= room
+    A share that may hold as much as the whole pool is full only while the pool is, so its limit withholds nothing.
+    """
+    whole, amount = path[0].share.limit.amount(name), needed.amount(name)
+    found: list[Share] = []
+    for parent, child in pairwise(path):
+        room = _left(parent.share).amount(name)
+        limited = child.share.limit.amount(name) < whole and amount > _left(child.share).amount(name)
+        if limited or room - child.kept_by_siblings.amount(name) < amount <= room:
+            found.append(child.share)
+    return found
 
 
 def _shortage(path: Sequence[Level], name: ResourceName, needed: Resources) -> ShareFull:

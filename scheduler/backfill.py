@@ -1,33 +1,41 @@
 """The protected starts of blocked requests, and what may run beside them on each node."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from typing import Final
 
-from quotas.claims import Tree, shortages
+from quotas.claims import Tree, shortages, withheld
 from registry.centers import Node, NodeState
-from registry.ids import NodeId, PoolId, RequestId, Seconds
+from registry.ids import NodeId, PoolId, Seconds
 from registry.resources import NOTHING, Resources
-from scheduler.clusters import Cluster, Process
+from scheduler.clusters import Cluster
 from scheduler.fitting import Packing, place
 from scheduler.policy import Policy
 from scheduler.profile import Return, in_time, releases_at, returns
 from scheduler.requests import Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:
-    """Nodes that a request will get at `starts` at the latest, and what they have left beside it then."""
+    """Nodes and quota that a request will get at `starts` at the latest, and what is left beside it then.
 
-    request: RequestId
-    starts: Seconds
-    beside: Mapping[NodeId, Resources]
+    What still runs at that time is taken from `beside` and from the quota tree of that moment.
+    """
 
-    def less(self, processes: Iterable[Process]) -> "Reservation":
-        """Return the reservation with less beside it, because these processes will still run when it starts."""
-        beside = dict(self.beside)
-        for process in processes:
-            beside[process.node] -= process.shape
-        return replace(self, beside=beside)
+    def __init__(self, request: Request, starts: Seconds, beside: dict[NodeId, Resources], tree: Tree) -> None:
+        self.request: Final = request
+        self.starts: Final = starts
+        self.beside: Final[Mapping[NodeId, Resources]] = beside
+        self._beside = beside
+        self._tree = tree
+
+    def leaves_quota(self, request: Request, amount: Resources) -> bool:
+        """Tell whether quota for an amount is left beside the protected start."""
+        return not withheld(self._tree.path(request.project, request.pool), amount)
+
+    def take(self, cluster: Cluster) -> None:
+        """Take what a cluster will still hold when the protected start comes."""
+        for process in cluster.processes:
+            self._beside[process.node] -= process.shape
+            self._tree.grant(cluster.request.project, cluster.request.pool, process.shape)
 
 
 def reserve(
@@ -36,7 +44,8 @@ def reserve(
     """Reserve the earliest moment at which running work has left room, on nodes and in quotas, for the whole gang.
 
     This is the shadow time of EASY (Lifka, "The ANL/IBM SP scheduling system", 1995), kept per node instead of as a
-    pool total. `tree` is used up. None if even the last return does not make room, as when nodes are draining.
+    pool total. `tree` becomes the reservation's. None if even the last return does not make room, as when nodes are
+    draining.
     """
     amounts = dict(free)
     for at, returned in in_time(coming):
@@ -44,13 +53,12 @@ def reserve(
             tree.grant(item.project, request.pool, item.amount * -1)
             if item.node in amounts:
                 amounts[item.node] += item.amount
-        packing = place(request, amounts)
-        if isinstance(packing, Packing) and not shortages(
-            tree.path(request.project, request.pool), request.gang_total()
-        ):
+        packing, path = place(request, amounts), tree.path(request.project, request.pool)
+        if isinstance(packing, Packing) and not shortages(path, request.gang_total()):
+            tree.grant(request.project, request.pool, request.gang_total())
             taken = packing.by_node(request)
             beside = {node: amount - taken.get(node, NOTHING) for node, amount in amounts.items()}
-            return Reservation(request=request.id, starts=at, beside=beside)
+            return Reservation(request, at, beside, tree)
     return None
 
 
@@ -80,6 +88,11 @@ class Floor:
             free = {node: amount.least(reservation.beside[node]) for node, amount in free.items()}
         return free
 
+    def delays(self, request: Request, amount: Resources, ends: Seconds) -> Reservation | None:
+        """Return the first protected start for which quota would be missing if an amount is still held then."""
+        early = sorted(self.protected_before(request.pool, ends), key=lambda one: one.starts)
+        return next((one for one in early if not one.leaves_quota(request, amount)), None)
+
     def protected_before(self, pool: PoolId, ends: Seconds) -> tuple[Reservation, ...]:
         """Return the protected starts that come before `ends`."""
         return tuple(one for one in self._reservations.get(pool, ()) if one.starts < ends)
@@ -89,9 +102,8 @@ class Floor:
         pool, outlasts = cluster.request.pool, releases_at(cluster, self._policy, self._now)
         for process in cluster.processes:
             self._free[pool][process.node] -= process.shape
-        self._reservations[pool] = [
-            one.less(cluster.processes) if one.starts < outlasts else one for one in self._reservations.get(pool, ())
-        ]
+        for reservation in self.protected_before(pool, outlasts):
+            reservation.take(cluster)
         self._expect(cluster)
 
     def reserve(self, request: Request, tree: Tree) -> Reservation | None:

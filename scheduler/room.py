@@ -9,7 +9,7 @@ from quotas.claims import Tree, withheld
 from quotas.rates import price, price_of_all
 from quotas.reasons import NoCredit, NoShare
 from registry.ids import MicroCredits, PersonId, PoolId, Seconds
-from registry.resources import NOTHING, Resources, names
+from registry.resources import NOTHING, Resources, names, total
 from scheduler.backfill import Floor, Reservation
 from scheduler.clusters import HEAD_ORDINAL, Cluster, Part, Process
 from scheduler.fitting import Crowded, Packing, place, place_worker
@@ -45,7 +45,7 @@ class Room:
         self._granted: dict[tuple[PoolId, RequestClass], Resources] = {}
         for cluster in clusters:
             self._running[cluster.request.person, cluster.request.request_class] += 1
-            self._grant_to_class(cluster)
+            self._grant_to_class(cluster.request, total(process.shape for process in cluster.processes))
 
     def reasons(self, request: Request) -> tuple[WaitReason, ...]:
         """Return everything that stops a pending request now, all of it; nothing if it can start."""
@@ -75,8 +75,15 @@ class Room:
         return placement
 
     def reserve(self, request: Request) -> Reservation | None:
-        """Protect the start of a request that only nodes stop."""
-        return self._floor.reserve(request, self._tree.copy())
+        """Protect the start of a request that only nodes stop: what else it will need is kept for it from now on."""
+        reservation = self._floor.reserve(request, self._tree.copy())
+        if reservation is not None:
+            allocation = covering(self._credit.of(request.project), self._price(request), self._now)
+            assert allocation is not None, request
+            self._credit.hold(request.project, allocation.id, self._price(request))
+            self._running[request.person, request.request_class] += 1
+            self._grant_to_class(request, request.gang_total())
+        return reservation
 
     def grow(self, cluster: Cluster, ordinal: int) -> Process | None:
         """Give a running cluster one more elastic worker if everything allows it, and take its room."""
@@ -85,11 +92,10 @@ class Room:
         assert request.deadline is not None, request
         assert request.allocation is not None, request
         rule = self._snapshot.rule(request.pool, request.placed)
-        node = place_worker(
-            request, self._floor.open_until(request.pool, releases_at(cluster, self._policy, self._now))
-        )
+        ends = releases_at(cluster, self._policy, self._now)
+        node = place_worker(request, self._floor.open_until(request.pool, ends))
         lease = min(self._policy.lease_seconds, request.deadline - self._now)
-        if rule is None or node is None or lease <= 0 or self._over_quota(request, request.worker):
+        if rule is None or node is None or lease <= 0 or self._over_quota(request, request.worker, ends):
             return None
         hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
         if hold > self._credit.left(request.project, request.allocation):
@@ -147,18 +153,19 @@ class Room:
 
     def _short_of_nodes(self, request: Request) -> Iterator[WaitReason]:
         ends = self._would_end(request)
-        if isinstance(place(request, self._floor.open_until(request.pool, ends)), Packing):
-            return
         packing = place(request, self._floor.free(request.pool))
         if isinstance(packing, Crowded):
             yield NodesFull(pool=request.pool, processes=request.workers_min + 1, placeable=packing.placeable)
-        else:
+        elif isinstance(place(request, self._floor.open_until(request.pool, ends)), Crowded):
             first = min(one.starts for one in self._floor.protected_before(request.pool, ends))
             yield WouldDelayReserved(pool=request.pool, reserved_from=first, would_end=ends)
+        elif delayed := self._floor.delays(request, request.gang_total(), ends):
+            yield WouldDelayReserved(pool=request.pool, reserved_from=delayed.starts, would_end=ends)
 
-    def _over_quota(self, request: Request, amount: Resources) -> bool:
+    def _over_quota(self, request: Request, amount: Resources, ends: Seconds) -> bool:
         path = self._tree.path(request.project, request.pool)
-        return not path or bool(withheld(path, amount)) or not self._fits_class(request, amount)
+        granted = path and not withheld(path, amount) and self._fits_class(request, amount)
+        return not granted or self._floor.delays(request, amount, ends) is not None
 
     def _would_end(self, request: Request) -> Seconds:
         return Seconds(self._now + request.walltime_seconds + self._policy.termination_slack_seconds)
@@ -199,12 +206,11 @@ class Room:
         request = cluster.request
         assert request.allocation is not None, request
         self._floor.take(cluster)
-        self._grant_to_class(cluster)
         for process in cluster.processes:
+            self._grant_to_class(request, process.shape)
             self._tree.grant(request.project, request.pool, process.shape)
             self._credit.hold(request.project, request.allocation, process.hold)
 
-    def _grant_to_class(self, cluster: Cluster) -> None:
-        key = (cluster.request.pool, cluster.request.request_class)
-        for process in cluster.processes:
-            self._granted[key] = self._granted.get(key, NOTHING) + process.shape
+    def _grant_to_class(self, request: Request, amount: Resources) -> None:
+        key = (request.pool, request.request_class)
+        self._granted[key] = self._granted.get(key, NOTHING) + amount

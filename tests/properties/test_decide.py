@@ -85,12 +85,12 @@ def test_a_cluster_never_grows_beyond_what_was_wanted(snapshot: Snapshot, more: 
 
 
 @given(snapshots(FIRST_COME))
-def test_a_protected_start_is_kept_when_everything_runs_to_its_deadline(snapshot: Snapshot) -> None:
+def test_the_protected_start_of_who_is_next_is_kept_when_all_run_to_their_deadlines(snapshot: Snapshot) -> None:
     running = applied(snapshot, decide(snapshot, NOW), NOW)
     promised = {
         request.id: explanation.expected
         for request in running.pending()
-        if (explanation := explain(running, request.id, NOW)) and explanation.expected is not None
+        if (explanation := explain(running, request.id, NOW)) and explanation.place == 1 and explanation.expected
     }
     started = _starts(running, NOW)
     for request, latest in promised.items():
