@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api.bodies import BodyGuard
-from api.dependencies import Desk
+from api.dependencies import CALLED, Desk
 from api.problems import answer_with_problems, problems
 from api.reference import publish_reference
 from api.routes import (
@@ -34,7 +34,6 @@ from operations.ports.outside import Pulse
 from scheduler.policy import Policy
 
 ROUTERS: Final = (
-    health.router,
     requests.router,
     events.router,
     clusters.router,
@@ -49,7 +48,7 @@ ROUTERS: Final = (
     ledger.router,
     rates.router,
 )
-"""One router per noun."""
+"""One router per noun. Only the health of the center is told to strangers."""
 
 EVERYWHERE: Final = problems(401, 403, 413, 415, 422, 431, 500, 503)
 """The problems that any operation may answer with."""
@@ -79,8 +78,9 @@ def create_app(
     streams = Streams(rhythm)
     ports.store.subscribe(streams.wake)
     app.state.desk = Desk(ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams)
+    app.include_router(health.router, responses=EVERYWHERE)
     for router in ROUTERS:
-        app.include_router(router, responses=EVERYWHERE)
+        app.include_router(router, responses=EVERYWHERE, dependencies=[CALLED])
     answer_with_problems(app)
     publish_reference(app)
     app.add_middleware(BodyGuard)

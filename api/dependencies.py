@@ -94,6 +94,8 @@ def _caller(secret: SecretDep, ports: PortsDep, http: HttpRequest) -> Caller:
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]
+CALLED: Final = Depends(_caller)
+"""What keeps strangers out of an operation that does not ask who calls."""
 
 
 def _language(http: HttpRequest) -> Language:

@@ -28,5 +28,5 @@ def read_statement(query: Annotated[StatementQuery, Query()], caller: CallerDep,
 
 
 @router.get("/balances", openapi_extra=policy("ledger:balances"))
-def read_balances(_caller: CallerDep, ports: PortsDep) -> BalancesOut:
+def read_balances(ports: PortsDep) -> BalancesOut:
     return BalancesOut.from_balances(ports.store.read(books.list_balances))

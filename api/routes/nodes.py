@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.addresses import NewNodeDep, NodeDep
-from api.dependencies import CallerDep, PortsDep, policy
+from api.dependencies import PortsDep, policy
 from api.paging import Page, page_of
 from api.problems import accepted, problems
 from api.schemas.nodes import NodeIn, NodeOut, NodesQuery
@@ -22,7 +22,7 @@ def put_node(node: NewNodeDep, body: NodeIn, ports: PortsDep) -> NodeOut:
 
 
 @router.get("", openapi_extra=policy("nodes:list"))
-def list_nodes(query: Annotated[NodesQuery, Query()], _caller: CallerDep, ports: PortsDep) -> Page[NodeOut]:
+def list_nodes(query: Annotated[NodesQuery, Query()], ports: PortsDep) -> Page[NodeOut]:
     pool, after = PoolId(query.pool) if query.pool else None, query.after(SLUG_PATTERN)
     rows = ports.store.read(facilities.list_nodes, pool=pool, after=after, limit=query.limit + 1)
     return page_of(rows, query.limit, NodeOut.from_node, lambda row: row.id)

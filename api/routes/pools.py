@@ -21,7 +21,7 @@ def put_pool(pool: NewPoolDep, body: PoolIn, caller: CallerDep, ports: PortsDep)
 
 
 @router.get("", openapi_extra=policy("pools:list"))
-def list_pools(query: Annotated[PageQuery, Query()], _caller: CallerDep, ports: PortsDep) -> Page[PoolOut]:
+def list_pools(query: Annotated[PageQuery, Query()], ports: PortsDep) -> Page[PoolOut]:
     rows = ports.store.read(facilities.list_pools, after=query.after(SLUG_PATTERN), limit=query.limit + 1)
     return page_of(rows, query.limit, PoolOut.from_pool, lambda row: row.id)
 
