@@ -1,0 +1,250 @@
+"""Administrators at once: no quota is given twice, no right slips past another, and a center is founded once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import pytest
+
+from operations.callers import Caller, authenticate, digest_of
+from operations.facilities import NodePlan, put_node, put_pool, set_node_state
+from operations.founding import Founding, found_center
+from operations.people import add_person, put_grant
+from operations.ports.office import Office, ShareVersion
+from operations.reasons import Forbidden, Refused
+from operations.shares import ABSENT, Version, set_quota
+from operations.tokens import issue_token
+from quotas.reasons import ChildrenPromisedMore, NominalsExceedParent
+from quotas.tree import Quota, Share
+from registry.centers import Center, NodeState
+from registry.ids import NodeId, PersonId, PoolId, Seconds, ShareId, TokenId
+from registry.people import EVERYTHING, Person, Role, RoleGrant, Token
+from registry.resources import Resources, total
+from store.transactions import SqlStore
+from tests.builders import CENTER, NOW, POOL, a_node, a_rate_card, a_share, cores
+from tests.seeding import A_POOL, AN_ENVIRONMENT, a_project, an_institution, seed
+
+R = TypeVar("R")
+
+THREADS: Final = 8
+MEMBERS: Final = tuple(f"member-{letter}" for letter in "abcdefgh")
+ROOT: Final = PersonId("root")
+
+
+def center_admin() -> Caller:
+    grant = RoleGrant(person=ROOT, role=Role.CENTER_ADMIN, reach=CENTER)
+    return Caller(person=ROOT, center=CENTER, grants=(grant,))
+
+
+def admin_of(institution: str) -> Caller:
+    person = PersonId(f"admin-of-{institution}")
+    grant = RoleGrant(person=person, role=Role.INSTITUTION_ADMIN, reach=institution)
+    return Caller(person=person, center=CENTER, grants=(grant,))
+
+
+def at_once(work: Callable[[int], R], times: int = THREADS) -> list[R]:
+    """Run the same thing in many threads that begin together; raise what any of them raised."""
+    ready = threading.Barrier(times)
+
+    def run(number: int) -> R:
+        with suppress(threading.BrokenBarrierError):
+            ready.wait(5)
+        return work(number)
+
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(run, range(times)))
+
+
+@contextmanager
+def held_open(store: SqlStore, operation: Callable[[Office], R]) -> Iterator[Future[R]]:
+    """Run an operation and keep its transaction open until the block ends."""
+    done, go_on = threading.Event(), threading.Event()
+
+    def slowly(office: Office) -> R:
+        outcome = operation(office)
+        done.set()
+        go_on.wait(10)
+        return outcome
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(store.transact, slowly)
+        assert done.wait(10)
+        try:
+            yield future
+        finally:
+            go_on.set()
+
+
+def in_the_meantime(store: SqlStore, first: Callable[[Office], R], second: Callable[[Office], R]) -> tuple[R, R]:
+    """Begin the second operation while the first is done but not committed."""
+    with ThreadPoolExecutor(1) as thread:
+        with held_open(store, first) as earlier:
+            later = thread.submit(store.transact, second)
+            with suppress(TimeoutError):
+                later.result(0.15)  # long enough to read what it will be wrong about
+        return earlier.result(10), later.result(10)
+
+
+def quota_of(office: Office, share: str) -> Resources | None:
+    found = office.shares.get(EVERYTHING, ShareId(share), POOL)
+    return found.share.quota.nominal if found else None
+
+
+def give(caller: Caller, share: str, amount: Resources, version: int) -> Callable[[Office], ShareVersion | Refused]:
+    quota = Quota(nominal=amount)
+    return lambda office: set_quota(office, caller, ShareId(share), POOL, quota, version=Version(version))
+
+
+@pytest.fixture
+def members(sql_store: SqlStore) -> SqlStore:
+    """A center of ten cores with eight members that have no quota yet."""
+    seed(sql_store, A_POOL, a_node("n1", cores(10, 10)), a_share(CENTER, cores(10, 10), parent=None))
+    seed(sql_store, *(a_project(f"{member}.project") for member in MEMBERS))
+    return sql_store
+
+
+def test_siblings_that_are_given_quotas_at_once_never_get_more_than_there_is(members: SqlStore) -> None:
+    outcomes = at_once(lambda one: members.transact(give(center_admin(), MEMBERS[one], cores(3, 1), ABSENT)))
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
+    assert len(refusals) == len(MEMBERS) - 3
+    assert all(isinstance(refusal.reasons[0], NominalsExceedParent) for refusal in refusals)
+    given = members.read(lambda office: total(share.quota.nominal for share in office.shares.children(ShareId(CENTER), POOL)))
+    assert given == cores(9, 3)
+
+
+def test_a_quota_is_not_taken_back_while_it_is_passed_on(members: SqlStore) -> None:
+    parent, child = MEMBERS[0], f"{MEMBERS[0]}.project"
+    members.transact(give(center_admin(), parent, cores(6, 6), ABSENT))
+    taken, passed = in_the_meantime(
+        members,
+        give(center_admin(), parent, cores(2, 2), 1),
+        give(admin_of(parent), child, cores(5, 5), ABSENT),
+    )
+    assert isinstance(taken, ShareVersion)
+    assert isinstance(passed, Refused)
+    assert isinstance(passed.reasons[0], NominalsExceedParent)
+    members.transact(give(center_admin(), parent, cores(6, 6), 2))
+    passed, taken = in_the_meantime(
+        members,
+        give(admin_of(parent), child, cores(5, 5), ABSENT),
+        give(center_admin(), parent, cores(2, 2), 3),
+    )
+    assert isinstance(passed, ShareVersion)
+    assert isinstance(taken, Refused)
+    assert isinstance(taken.reasons[0], ChildrenPromisedMore)
+
+
+def test_of_many_who_read_one_version_one_changes_it(members: SqlStore) -> None:
+    outcomes = at_once(lambda one: members.transact(give(center_admin(), MEMBERS[0], cores(one, 1), ABSENT)))
+    assert sum(isinstance(outcome, ShareVersion) for outcome in outcomes) == 1
+
+
+def test_a_pool_that_many_make_at_once_has_one_share_that_counts_every_node(members: SqlStore) -> None:
+    pool = replace(A_POOL, id=PoolId("new"))
+
+    def build(number: int) -> None:
+        members.transact(put_pool, pool)
+        plan = NodePlan(id=NodeId(f"node-{number}"), pool=pool.id, capacity=cores(number + 1, 1))
+        members.transact(put_node, plan)
+        if number % 2:
+            members.transact(set_node_state, plan.id, NodeState.DRAINING)
+
+    at_once(build)
+    share = members.read(lambda office: office.shares.get(EVERYTHING, ShareId(CENTER), pool.id))
+    assert share is not None
+    assert share.share.quota == Quota(nominal=cores(1 + 3 + 5 + 7, 4), borrowing=cores(2 + 4 + 6 + 8, 4))
+
+
+def test_a_node_that_is_put_into_two_pools_at_once_is_in_one(members: SqlStore) -> None:
+    other = replace(A_POOL, id=PoolId("other"))
+    members.transact(put_pool, other)
+    pools = (POOL, other.id)
+
+    def put(number: int) -> None:
+        members.transact(put_node, NodePlan(id=NodeId("n2"), pool=pools[number % 2], capacity=cores(4, 4)))
+
+    at_once(put)
+
+    def sums(office: Office) -> list[bool]:
+        shares = [office.shares.get(EVERYTHING, ShareId(CENTER), pool) for pool in pools]
+        nodes = [total(node.capacity for node in office.capacity.nodes(pool)) for pool in pools]
+        return [
+            share is not None and share.share.quota.nominal == sum_ for share, sum_ in zip(shares, nodes, strict=True)
+        ]
+
+    assert members.read(sums) == [True, True]
+
+
+def hire(office: Office) -> None:
+    """Make somebody of one member, as its administrator does."""
+    grant = RoleGrant(person=PersonId("bob"), role=Role.RESEARCHER, reach=MEMBERS[0])
+    hired = add_person(office, admin_of(MEMBERS[0]), Person(id=grant.person, name="Bob"), grant, now=NOW)
+    assert not isinstance(hired, Refused)
+
+
+def keep_a_secret(office: Office) -> Token | Refused:
+    token = Token(id=TokenId("kept"), person=PersonId("bob"), label="", made=NOW)
+    return issue_token(office, admin_of(MEMBERS[0]), token, digest_of("kept"), now=NOW)
+
+
+def raise_elsewhere(office: Office) -> object:
+    grant = RoleGrant(person=PersonId("bob"), role=Role.INSTITUTION_ADMIN, reach=MEMBERS[1])
+    return put_grant(office, center_admin(), grant, now=NOW)
+
+
+def test_who_rises_while_a_secret_of_theirs_is_made_leaves_that_secret_worthless(members: SqlStore) -> None:
+    members.transact(hire)
+    made, _risen = in_the_meantime(members, keep_a_secret, raise_elsewhere)
+    assert isinstance(made, Token)
+    assert members.read(authenticate, "kept", now=Seconds(NOW + 1)) is None
+
+
+def test_no_secret_is_made_of_somebody_who_is_just_rising(members: SqlStore) -> None:
+    members.transact(hire)
+    _risen, made = in_the_meantime(members, raise_elsewhere, keep_a_secret)
+    assert isinstance(made, Refused)
+    assert isinstance(made.reasons[0], Forbidden)
+    assert members.read(authenticate, "kept", now=Seconds(NOW + 1)) is None
+
+
+def a_founding(number: int) -> Founding:
+    admin = Person(id=PersonId(f"first-{number}"), name="First")
+    return Founding(
+        center=Center(id=CENTER, name="Center"),
+        pool=A_POOL,
+        node=NodePlan(id=NodeId("n1"), pool=POOL, capacity=cores(8, 32)),
+        environment=AN_ENVIRONMENT,
+        rates=a_rate_card(),
+        admin=admin,
+        token=Token(id=TokenId(f"token-{number}"), person=admin.id, label="first", made=NOW),
+        digest=digest_of(f"secret-{number}"),
+    )
+
+
+def test_of_many_first_starts_one_founds_the_center_and_its_token_is_good(sql_store: SqlStore) -> None:
+    founded = at_once(lambda number: sql_store.transact(found_center, a_founding(number)))
+    assert founded.count(True) == 1
+    callers = [sql_store.read(authenticate, f"secret-{number}", now=NOW) for number in range(THREADS)]
+    assert [caller is not None and caller.is_center_admin for caller in callers] == founded
+    share = sql_store.read(lambda office: office.shares.get(EVERYTHING, ShareId(CENTER), POOL))
+    assert share is not None
+    assert share.share == Share(
+        id=ShareId(CENTER), pool=POOL, parent=None, quota=Quota(nominal=cores(8, 32)), granted=share.share.granted
+    )
+
+
+def test_a_later_start_keeps_what_there_is_and_learns_where_its_environment_lies(sql_store: SqlStore) -> None:
+    assert sql_store.transact(found_center, a_founding(1))
+    sql_store.transact(lambda office: office.institutions.add(an_institution("vmu")))
+    sql_store.transact(set_node_state, NodeId("n1"), NodeState.DRAINING)
+    moved = replace(AN_ENVIRONMENT, path="elsewhere")
+    later = replace(a_founding(2), environment=moved, node=replace(a_founding(2).node, capacity=cores(1, 1)))
+    assert not sql_store.transact(found_center, later)
+    assert sql_store.read(lambda office: office.register.environment(moved.id)) == moved
+    node = sql_store.read(lambda office: office.nodes.get(NodeId("n1")))
+    assert node is not None
+    assert (node.capacity, node.state) == (cores(8, 32), NodeState.DRAINING)
+    assert sql_store.read(authenticate, "secret-2", now=NOW) is None
