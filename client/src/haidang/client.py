@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
 from haidang.answers import Connection, Event, Explanation, Named, Page, Request, Statement
-from haidang.clusters import Cluster, warm_up
+from haidang.clusters import Approach, Cluster, warm_up
 from haidang.errors import ArgumentError, HaidangError, SettingsError
 from haidang.following import follow
 from haidang.matching import need_dask
@@ -264,9 +264,14 @@ class Client:
     def _open(self, request_id: str, *, progress: bool, patience_seconds: float | None, owned: bool) -> Cluster:
         display = display_for(self.words, progress=progress)
         waiting = Waiting(self._transport, request_id, display, self.words)
-        warm_up()
-        waiting.until_running(patience_seconds)
-        return Cluster(self._transport, request_id, self.words, owned=owned)
+        approach = Approach(self._transport, request_id, self.words)
+        try:
+            warm_up()
+            waiting.until_running(patience_seconds, approach.try_early)
+            return Cluster(self._transport, request_id, self.words, approach.client(), owned=owned)
+        except BaseException:
+            approach.give_up()
+            raise
 
     def _take_back(self, request_id: str) -> None:
         """Cancel what nobody waits for any more, and say so: somebody pressed Ctrl-C and wonders what happens."""

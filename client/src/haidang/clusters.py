@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import warnings
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from haidang.answers import ClusterState, Connection, Request
-from haidang.errors import HaidangError
+from haidang.errors import HaidangError, RefusedError, UnreachableError
 from haidang.following import follow
 from haidang.matching import need_match
 from haidang.transport import Transport, segment
@@ -31,16 +32,13 @@ class Cluster:
     whoever can run code in your cluster can run code here. Its certificate is for you alone; do not hand it on.
     """
 
-    def __init__(self, transport: Transport, request_id: str, words: Words, *, owned: bool) -> None:
+    def __init__(self, transport: Transport, request_id: str, words: Words, client: DaskClient, *, owned: bool) -> None:
         self._transport = transport
         self._words = words
-        self._path = f"/v1/clusters/{segment(request_id)}"
         self._owned = owned
         self._closed = False
         self.id = request_id
-        connection = transport.read(Connection, transport.get(f"{self._path}/connection"))
-        need_match(connection.environment, words)
-        self.client: DaskClient = connect(connection)
+        self.client = client
         if owned:
             atexit.register(self._close_at_exit)
 
@@ -63,7 +61,7 @@ class Cluster:
             InvalidError: the number is outside the range.
             ConflictError: the cluster does not run any more.
         """
-        told = self._transport.post(f"{self._path}/scale", {"workers": workers}, repeatable=True)
+        told = self._transport.post(f"/v1/clusters/{segment(self.id)}/scale", {"workers": workers}, repeatable=True)
         return self._transport.read(ClusterState, told)
 
     def close(self, *, wait: bool = False) -> None:
@@ -106,8 +104,50 @@ class Cluster:
         warnings.warn(self._words("left_running", id=self.id, problem=problem), stacklevel=3)
 
 
+class Approach:
+    """The way to a cluster's Dask scheduler, which answers before the workers do: who connects then has waited less."""
+
+    def __init__(self, transport: Transport, request_id: str, words: Words) -> None:
+        self._transport = transport
+        self._path = f"/v1/clusters/{segment(request_id)}/connection"
+        self._words = words
+        self._client: DaskClient | None = None
+
+    def try_early(self) -> None:
+        """Connect if the Dask scheduler answers already; `client` connects if it does not.
+
+        Raises:
+            EnvironmentMismatchError: this Python cannot work with the cluster's.
+        """
+        with suppress(RefusedError, UnreachableError):
+            _ = self.client()  # a Dask client can be awaited; this one is connected already
+
+    def client(self) -> DaskClient:
+        """Return the client, connected.
+
+        Raises:
+            ConflictError: the cluster does not run.
+            EnvironmentMismatchError: this Python cannot work with the cluster's.
+            UnreachableError: the cluster cannot be reached from here.
+        """
+        if self._client is None:
+            connection = self._transport.read(Connection, self._transport.get(self._path))
+            need_match(connection.environment, self._words)
+            try:
+                self._client = connect(connection)
+            except OSError as error:
+                sentence = self._words("cluster_unreachable", address=connection.address, cause=error)
+                raise UnreachableError(sentence) from error
+        return self._client
+
+    def give_up(self) -> None:
+        """Leave a connection that nobody will use."""
+        if self._client is not None:
+            self._client.close(timeout=GOODBYE_SECONDS)
+
+
 def connect(connection: Connection) -> DaskClient:
-    """Connect to the Dask scheduler of a cluster, with its owner's certificate, which never touches the disk for long.
+    """Connect to the Dask scheduler of a cluster with its owner's certificate; the key is kept in memory.
 
     Dask is imported here and not before: who only submits and reads does without.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -14,6 +15,7 @@ from haidang.progress import Display, Standing
 from haidang.transport import Transport, segment
 from haidang.words import Words
 
+READY: Final = "process_ready"
 RUNNING: Final = "running"
 PENDING: Final = "pending"
 
@@ -42,8 +44,10 @@ class Waiting:
         self._ask_at = self._began + FIRST_ASKING_SECONDS
         self._asking_pause = TICK_SECONDS
 
-    def until_running(self, patience_seconds: float | None = None) -> None:
-        """Return when the cluster runs.
+    def until_running(
+        self, patience_seconds: float | None = None, at_sign_of_life: Callable[[], None] = lambda: None
+    ) -> None:
+        """Return when the cluster runs; `at_sign_of_life` is called when one of its processes answers before.
 
         Raises:
             EndedError: the request ended instead.
@@ -59,6 +63,8 @@ class Waiting:
                     self._take(event)
                     if event.kind == RUNNING:
                         return
+                    if event.kind == READY:
+                        at_sign_of_life()
                 self._look(patience_seconds)
         finally:
             self._display.close()

@@ -19,7 +19,11 @@ _WRITING: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write(folder: int, file: str, fields: Mapping[str, object], *, durable: bool = False) -> None:
-    """Replace a file of an open run folder as a whole; `durable` returns when it is on disk."""
+    """Replace a file of an open run folder as a whole; `durable` returns when it is on disk.
+
+    Only ends need that. What else a crash of the machine can take back is the last seconds before it, and with them
+    went the process.
+    """
     fresh = f".{file}.{os.getpid()}"
     descriptor = os.open(fresh, _WRITING | os.O_TRUNC, 0o600, dir_fd=folder)
     try:

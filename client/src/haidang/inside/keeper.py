@@ -143,7 +143,6 @@ class _Keeper:
         for descriptor in (process, *reactions):
             self._poll.register(descriptor, select.POLLIN)
         self._beat()
-        self._persist_start()
         samples, sample_at = 0, time.monotonic() + SAMPLE_SECONDS
         while True:
             events = self._poll.poll(self._patience(sample_at) * 1000)
@@ -173,15 +172,6 @@ class _Keeper:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         return wakes.detach()
-
-    def _persist_start(self) -> None:
-        """Bring the start to the disk: after the fork, so that nobody waits for it."""
-        with contextlib.suppress(OSError):
-            os.fsync(self._errand.folder)
-            for file in (runs.START, runs.PULSE):
-                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._errand.folder)
-                os.fsync(descriptor)
-                os.close(descriptor)
 
     # What the loop reacts to
 
