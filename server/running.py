@@ -2,10 +2,11 @@
 
 import fcntl
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,9 @@ def run(settings: Settings) -> None:
         OSError: an address is taken.
     """
     make_data_folder(settings.data)
-    with ExitStack() as stack:
+    # To be told to stop is the usual end, by whichever of the two signals and however far the start has come.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_alone(settings.data))
         migrate(settings.database_url)
         center = wire(settings)

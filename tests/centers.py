@@ -1,0 +1,149 @@
+"""A center as its operator meets it: the command `haidang serve` in a process of its own, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx2
+
+from registry.resources import GIB
+
+HAIDANG: Final = str(Path(sys.executable).with_name("haidang"))
+NODE: Final = {"millicores": 16_000, "memory": 32 * GIB}
+START_SECONDS: Final = 60
+T = TypeVar("T")
+
+
+class RealCenter:
+    """One data folder and whatever process serves from it; `token` is the center admin's."""
+
+    def __init__(self, data: Path, database: str | None = None) -> None:
+        self._data = data
+        self._options = ["--database", database] if database else []
+        self._serving: subprocess.Popen[str] | None = None
+        self.token = ""
+        self.url = ""
+
+    def start(self) -> None:
+        """Serve on any free ports; returns when the API is said to answer."""
+        command = [
+            HAIDANG,
+            "serve",
+            "--data",
+            str(self._data),
+            "--port",
+            "0",
+            "--metrics-port",
+            "0",
+            "--trust-everyone",
+        ]
+        command += ["--node-cores", "16", "--node-memory", "32GiB", *self._options]
+        log = (self._data.parent / "serve.log").open("a")
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
+        self._serving = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
+        )
+        log.close()
+        assert self._serving.stdout is not None
+        for line in self._serving.stdout:
+            if line.startswith("center-admin token"):
+                self.token = line.split()[-1]
+            elif line.startswith("API"):
+                self.url = line.split()[1]
+            elif line.startswith("tenants"):
+                return
+        raise AssertionError((self._data.parent / "serve.log").read_text())
+
+    def kill(self) -> None:
+        """End the serving process as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def interrupt(self) -> int:
+        """End the serving process as Ctrl-C does; return its exit status."""
+        return self._end(signal.SIGINT)
+
+    def call(self, method: str, path: str, body: object = None, *, token: str | None = None, **headers: str) -> Any:  # noqa: ANN401
+        """Ask the API and return its JSON; a problem fails the test."""
+        headers["Authorization"] = f"Bearer {token or self.token}"
+        answer = httpx2.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def admit(self, institution: str, project: str) -> str:
+        """Make an institution with a project that may use the whole node; return its researcher's token."""
+        self.call("POST", "/v1/institutions", {"id": institution, "name": institution, "kind": "university"})
+        self.call("POST", "/v1/projects", {"institution": institution, "id": project, "name": project})
+        name = f"{institution}.{project}"
+        quota = {"nominal": {"millicores": 0, "memory": 0}, "borrowing": NODE}
+        for share in (institution, name):
+            self.call("PUT", f"/v1/shares/{share}/main", quota, **{"If-None-Match": "*"})
+        self.call(
+            "POST", "/v1/allocations", {"project": name, "micro_credits": 10**12, "ends": int(time.time()) + 10**7}
+        )
+        person = self.call("POST", "/v1/people", {"name": "Researcher", "role": "researcher", "reach": name})
+        made = self.call("POST", f"/v1/people/{person['id']}/tokens", {"label": "test"})
+        secret: str = made["secret"]
+        return secret
+
+    def submit(self, token: str, project: str, **changes: object) -> str:
+        """Ask for a small cluster; return the request's id."""
+        shape = {"millicores": 500, "memory": GIB // 4}
+        body = {"project": project, "pool": "main", "worker": shape, "head": shape, "workers": {"min": 2, "max": 4}}
+        made = self.call("POST", "/v1/requests", body | {"walltime_seconds": 600} | changes, token=token)
+        request: str = made["id"]
+        return request
+
+    def wait(self, token: str, request: str, accept: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the request once it is as wanted."""
+
+        def as_wanted() -> dict[str, Any] | None:
+            seen: dict[str, Any] = self.call("GET", f"/v1/requests/{request}", token=token)
+            return seen if accept(seen) else None
+
+        return until(as_wanted)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._serving is not None
+        self._serving.send_signal(how)
+        status = self._serving.wait(START_SECONDS)
+        assert self._serving.stdout is not None
+        self._serving.stdout.close()
+        self._serving = None
+        return status
+
+    def clean_up(self) -> None:
+        """End every cluster, and then the center with its warm processes."""
+        if self._serving is None:
+            self.start()
+        for request in self.call("GET", "/v1/requests?limit=100")["items"]:
+            self.call("POST", f"/v1/requests/{request['id']}/cancel")
+        until(lambda: all(one["state"] == "ended" for one in self.call("GET", "/v1/requests?limit=100")["items"]))
+        assert self.interrupt() == 0
+
+
+def until(look: Callable[[], T | None], *, seconds: float = 30) -> T:
+    """Return the first true answer."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+@contextmanager
+def a_center(folder: Path, database: str | None = None) -> Iterator[RealCenter]:
+    """Start a center and leave nothing of it behind."""
+    center = RealCenter(folder / "data", database)
+    center.start()
+    try:
+        yield center
+    finally:
+        center.clean_up()
