@@ -61,8 +61,11 @@ def create_app(
     *,
     pulse: Callable[[], Pulse] = Pulse,
     rhythm: Rhythm = STEADY,
+    keeps_apart: bool = True,
 ) -> FastAPI:
     """Return the application. `follower` follows the same store for explanations; `pulse` tells when loops last ran.
+
+    A center that does not keep tenants' processes apart (`keeps_apart`) admits one institution.
 
     Who stops the server first ends the streams that are open, by `app.state.desk.streams.close()`: they last otherwise.
     """
@@ -77,7 +80,9 @@ def create_app(
     )
     streams = Streams(rhythm)
     ports.store.subscribe(streams.wake)
-    app.state.desk = Desk(ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams)
+    app.state.desk = Desk(
+        ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams, keeps_apart=keeps_apart
+    )
     app.include_router(health.router, responses=EVERYWHERE)
     for router in ROUTERS:
         app.include_router(router, responses=EVERYWHERE, dependencies=[CALLED])

@@ -40,6 +40,7 @@ class Desk:
     policy: Policy
     pulse: Callable[[], Pulse]
     streams: Streams
+    keeps_apart: bool
 
 
 def policy(action: str) -> dict[str, Any]:

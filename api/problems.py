@@ -34,6 +34,7 @@ STATUS: Final[Mapping[type, int]] = {
     told.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
     told.KeyUsedOtherwise: HTTPStatus.UNPROCESSABLE_ENTITY,
     told.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    told.NotKeptApart: HTTPStatus.CONFLICT,
     told.NotPending: HTTPStatus.CONFLICT,
     told.NotRunning: HTTPStatus.CONFLICT,
     told.OutsideWorkerRange: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -2,18 +2,25 @@
 
 from operations.callers import Caller
 from operations.ports.office import Office
-from operations.reasons import Refused, Unknown
+from operations.reasons import NotKeptApart, Refused, Unknown
 from registry.ids import InstitutionId
 from registry.institutions import Institution
-from registry.people import Scope
+from registry.people import EVERYTHING, Scope
 from registry.reasons import Taken
 
 
-def admit_institution(work: Office, caller: Caller, institution: Institution) -> Institution | Refused:
+def admit_institution(
+    work: Office, caller: Caller, institution: Institution, *, keeps_apart: bool
+) -> Institution | Refused:
     """Make an institution a member of the center.
 
-    It cannot be called like the center: both name shares of the quota tree and the reach of grants.
+    It cannot be called like the center: both name shares of the quota tree and the reach of grants. A center that
+    cannot keep its tenants apart admits one alone; its pools are locked, so that two firsts wait for each other.
     """
+    if not keeps_apart:
+        work.capacity.lock(pool.id for pool in work.facilities.pools())
+        if work.institutions.page(EVERYTHING, after="", limit=1):
+            return Refused(reasons=(NotKeptApart(),))
     if institution.id == InstitutionId(caller.center) or not work.institutions.add(institution):
         return Refused(reasons=(Taken(what="institution", id=institution.id),))
     return institution

@@ -152,6 +152,13 @@ class OutsideWorkerRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotKeptApart:
+    """The center runs all processes under one uid, so it takes no second institution."""
+
+    code: ClassVar[str] = "not-kept-apart"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TooLarge:
     """The body of the call is larger or deeper than any real one."""
 
@@ -228,6 +235,7 @@ Reason = (
     | NodeBusy
     | NodesFull
     | NominalsExceedParent
+    | NotKeptApart
     | NotPending
     | NotRunning
     | NotThere

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import structlog
 import uvicorn
 
 from api.app import create_app
+from api.streams import Streams
 from exporters.app import serve as serve_metrics
 from exporters.collector import Collector
 from operations.founding import found_center
@@ -27,7 +29,7 @@ from store.migrating import migrate
 log = structlog.get_logger()
 
 _LOCK: Final = "serve.lock"
-_OPEN_STREAMS_SECONDS: Final = 3
+_OPEN_CALLS_SECONDS: Final = 3
 
 
 class AlreadyServedError(Exception):
@@ -59,7 +61,7 @@ def run(settings: Settings) -> None:
         # answer on a kept connection waits 40 ms for the other side's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _say_where(center, settings, listening.getsockname()[1], metrics.port)
-        uvicorn.Server(_configuration(center)).run(sockets=[listening])
+        _http_server(center, settings).run(sockets=[listening])
 
 
 @contextmanager
@@ -98,19 +100,30 @@ def _kept_apart(center: Center, settings: Settings) -> str:
     return f"{center.together}, so all processes run as this user: {accepted}"
 
 
-def _configuration(center: Center) -> uvicorn.Config:
-    app = create_app(center.ports, center.follower, center.policy, pulse=lambda: _pulse(center))
-    return uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_OPEN_STREAMS_SECONDS,
+def _http_server(center: Center, settings: Settings) -> uvicorn.Server:
+    app = create_app(
+        center.ports,
+        center.follower,
+        center.policy,
+        pulse=lambda: Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success),
+        keeps_apart=center.together is None or settings.trust_everyone,
     )
+    configuration = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_OPEN_CALLS_SECONDS
+    )
+    return _Server(configuration, app.state.desk.streams)
 
 
-def _pulse(center: Center) -> Pulse:
-    return Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success)
+class _Server(uvicorn.Server):
+    """The HTTP server, which ends open streams of events as soon as it is told to stop: they last otherwise."""
+
+    def __init__(self, configuration: uvicorn.Config, streams: Streams) -> None:
+        super().__init__(configuration)
+        self._streams = streams
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._streams.close()
+        super().handle_exit(sig, frame)
 
 
 def _collector(center: Center) -> Collector:

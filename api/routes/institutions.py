@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.addresses import InstitutionDep
-from api.dependencies import CallerDep, PortsDep, policy
+from api.dependencies import CallerDep, DeskDep, PortsDep, policy
 from api.paging import Page, PageQuery, page_of
 from api.problems import accepted, problems
 from api.schemas.institutions import InstitutionIn, InstitutionOut
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1/institutions", tags=["institutions"])
 
 
 @router.post("", status_code=201, responses=problems(409), openapi_extra=policy("institutions:admit"))
-def admit_institution(body: InstitutionIn, caller: CallerDep, ports: PortsDep) -> InstitutionOut:
-    institution = body.to_institution(ports.clock.now())
-    outcome = ports.store.transact(institutions.admit_institution, caller, institution)
+def admit_institution(body: InstitutionIn, caller: CallerDep, desk: DeskDep) -> InstitutionOut:
+    institution, store = body.to_institution(desk.ports.clock.now()), desk.ports.store
+    outcome = store.transact(institutions.admit_institution, caller, institution, keeps_apart=desk.keeps_apart)
     return InstitutionOut.from_institution(accepted(outcome))
 
 

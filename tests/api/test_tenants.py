@@ -1,0 +1,20 @@
+"""A center that runs every process under one uid takes one institution, and says what would help."""
+
+from fastapi.testclient import TestClient
+
+from api.app import create_app
+from scheduler.policy import DEFAULT_POLICY
+from tests.fronts import Front
+
+
+def test_a_second_institution_is_refused_where_tenants_are_not_kept_apart(front: Front) -> None:
+    app = create_app(front.ports, front.follower, DEFAULT_POLICY, keeps_apart=False)
+    with TestClient(app) as client:
+        answer = client.post(
+            "/v1/institutions",
+            json={"id": "uit", "name": "UIT", "kind": "university"},
+            headers={"Authorization": "Bearer root-secret", "Accept-Language": "en"},
+        )
+    assert answer.status_code == 409
+    assert answer.json()["reasons"][0]["code"] == "not-kept-apart"
+    assert "--trust-everyone" in answer.json()["detail"]
