@@ -160,9 +160,13 @@ def center_here(folder: Path) -> Iterator[Center]:
                 end_clusters(center)
             raise
         end_clusters(center)
-    finally:
+    except BaseException:
         _stop(serving)
-        end_leftovers(folder)
+        kill_leftovers(folder)
+        raise
+    _stop(serving)
+    if left := kill_leftovers(folder):
+        raise DemoError(f"{left} processes were left and had to be killed")
 
 
 def _stop(serving: subprocess.Popen[str]) -> None:
@@ -202,16 +206,15 @@ def end_clusters(center: Center) -> None:
         until(lambda: not list(admin.requests(state="placed")), "every cluster has ended")
 
 
-def end_leftovers(folder: Path) -> None:
-    """Give processes that were started from the folder a moment to end, and kill those that do not: a failure."""
+def kill_leftovers(folder: Path) -> int:
+    """Give processes that were started from the folder a moment to end, and kill those that do not; return how many."""
     with contextlib.suppress(DemoError):
         until(lambda: not list(_processes(folder)), "every process has ended", seconds=10)
     left = list(_processes(folder))
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    if left:
-        raise DemoError(f"{len(left)} processes were left and had to be killed")
+    return len(left)
 
 
 def _processes(folder: Path) -> Iterator[int]:

@@ -8,6 +8,7 @@ from haidang.answers import WorkerRange
 from haidang.errors import (
     BusyError,
     CenterFailedError,
+    ClosedError,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -75,7 +76,6 @@ def test_a_proxys_page_in_place_of_a_busy_center_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (401, UnauthenticatedError),
         (403, ForbiddenError),
         (404, UnknownError),
         (409, ConflictError),
@@ -109,6 +109,30 @@ def test_each_kind_of_no_is_an_exception_of_its_own(status: int, kind: type[Refu
         ("no-rate", None, {}),
     ]
     assert str(error) == "4 cores are asked, 2 are the limit. The pool has no price."
+
+
+def test_a_token_that_is_not_taken_is_told_of_as_people_know_it_and_not_as_a_header() -> None:
+    no = {
+        "type": "unauthenticated",
+        "title": "Not authenticated",
+        "detail": "Send a good token in the header.",
+        "reasons": [],
+    }
+    with (
+        scripted([Scripted(status=401, body=no)]) as center,
+        transport_to(center.url) as transport,
+        pytest.raises(UnauthenticatedError, match="HAIDANG_TOKEN") as refused,
+    ):
+        transport.get("/v1/requests")
+    assert refused.value.code == "unauthenticated"
+
+
+def test_a_client_that_was_closed_says_so_instead_of_asking() -> None:
+    with scripted([FINE]) as center, transport_to(center.url) as transport:
+        transport.close()
+        with pytest.raises(ClosedError):
+            transport.get("/v1/requests")
+        assert center.asked == []
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,12 @@ class CenterCommand(click.Command):
 
 def complain(error: HaidangError, *, as_json: bool) -> int:
     """Print a failure on stderr, a sentence or JSON where programs read, and return the exit code for it."""
-    click.echo(json.dumps(_told(error), ensure_ascii=False) if as_json else str(error), err=True)
+    if as_json:
+        click.echo(json.dumps(_told(error), ensure_ascii=False), err=True)
+    elif isinstance(error, RefusedError) and len(error.reasons) > 1:
+        click.echo("\n".join([f"{error.title}:", *(f"  - {reason.sentence}" for reason in error.reasons)]), err=True)
+    else:
+        click.echo(str(error), err=True)
     return next((code for kinds, code in EXIT_CODES if isinstance(error, kinds)), REFUSED)
 
 

@@ -57,6 +57,10 @@ class UnreachableError(HaidangError, ConnectionError):
     """The center did not answer, however often it was asked."""
 
 
+class ClosedError(HaidangError):
+    """This client was closed and asks nothing any more."""
+
+
 class NoCenterError(HaidangError):
     """Something answered at the address, but not as a center does."""
 

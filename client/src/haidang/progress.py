@@ -9,6 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from textwrap import wrap
 from typing import Any, Protocol, TextIO
 
 from haidang.amounts import write_seconds
@@ -82,11 +83,14 @@ class TerminalLines:
 
     def show(self, standing: Standing, waited_seconds: float) -> None:
         """Write over what was shown before."""
-        width = shutil.get_terminal_size().columns - 1
+        size = shutil.get_terminal_size()
         first, *more = sentences(standing, self._words)
-        lines = [f"{first} ({write_seconds(int(waited_seconds))})", *(f"  - {line}" for line in more)]
-        text = "\n".join(shortened(line, width) for line in lines)
-        self._out.write(self._erasure() + text)
+        lines = [f"{first} ({write_seconds(int(waited_seconds))})"]
+        for line in more:
+            lines += wrap(line, max(20, size.columns - 1), initial_indent="  - ", subsequent_indent="    ")
+        # What has scrolled away cannot be written over.
+        lines = [shortened(line, size.columns - 1) for line in lines[: size.lines - 1]]
+        self._out.write(self._erasure() + "\n".join(lines))
         self._out.flush()
         self._height = len(lines)
 

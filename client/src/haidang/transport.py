@@ -15,7 +15,7 @@ import httpx2
 from pydantic import ValidationError
 
 from haidang.answers import Answer
-from haidang.errors import NoCenterError, RefusedError, UnreachableError, refusal
+from haidang.errors import ClosedError, NoCenterError, RefusedError, UnreachableError, refusal
 from haidang.words import Words
 
 ATTEMPTS: Final = 5
@@ -24,6 +24,7 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 
+UNAUTHORIZED: Final = 401
 # What passes by itself: too many calls, or nobody behind the proxy just now.
 _PASSING: Final = frozenset({429, 502, 503, 504})
 
@@ -88,6 +89,7 @@ class Transport:
             NoCenterError: what answered is no center.
         """
         asked = {name: value for name, value in (params or {}).items() if value is not None}
+        self._must_be_open()
         request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS or not repeatable
@@ -119,6 +121,7 @@ class Transport:
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], quiet_seconds: float) -> Generator[httpx2.Response]:
         """Open an endless answer; silence for longer than `quiet_seconds` raises UnreachableError. Never repeated."""
+        self._must_be_open()
         timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=quiet_seconds)
         try:
             with self._http.stream("GET", path, headers=dict(headers), timeout=timeout) as response:
@@ -128,6 +131,10 @@ class Transport:
                 yield response
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
+
+    def _must_be_open(self) -> None:
+        if self._http.is_closed:
+            raise ClosedError(self._words("closed", url=self.url))
 
     def _answer(self, response: httpx2.Response) -> JsonObject:
         if not response.is_success:
@@ -144,6 +151,9 @@ class Transport:
         told = _object(response)
         if told is None and response.status_code not in _PASSING:
             return NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
+        if response.status_code == UNAUTHORIZED and told:
+            # The center speaks of headers, since anything may call it; whoever uses this client has a token.
+            told |= {"detail": self._words("bad_token", url=self.url), "reasons": []}
         return refusal(response.status_code, told or {"detail": self._words("center_busy", url=self.url)})
 
     def _unreachable(self, error: Exception) -> UnreachableError:

@@ -20,7 +20,13 @@ RUNNING: Final = "running"
 PENDING: Final = "pending"
 
 # What an event says about where the request stands; other events change nothing about that.
-_PHASES: Final = {"submitted": PENDING, "waiting": PENDING, "placed": "starting", "ending": "ending"}
+_PHASES: Final = {
+    "submitted": PENDING,
+    "waiting": PENDING,
+    "placed": "starting",
+    "running": RUNNING,
+    "ending": "ending",
+}
 
 TICK_SECONDS: Final = 1.0
 FIRST_ASKING_SECONDS: Final = 0.4
@@ -62,6 +68,7 @@ class Waiting:
                 if event is not None:
                     self._take(event)
                     if event.kind == RUNNING:
+                        self._show()
                         return
                     if event.kind == READY:
                         at_sign_of_life()

@@ -20,6 +20,7 @@ from haidang.inside import folders, keeper, kernel, runs
 from haidang.inside.runs import Cause, LeaveOrder, Order, RejectedError, StartOrder, StopOrder
 
 PATIENCE_SECONDS: Final = 10.0
+SURVIVOR_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 1.0
 MOST_CONNECTIONS: Final = 64
 _DESCRIPTOR_BYTES: Final = array.array("i").itemsize
@@ -232,6 +233,7 @@ class Forks:
         os.close(kept.pidfd)
         if kept.pid is not None:
             os.waitpid(kept.pid, 0)
+        self._reap_strays()
         self._find(name, seen=True)
 
     def _find(self, name: str, *, seen: bool = False) -> None:
@@ -285,12 +287,18 @@ class Forks:
 
     @staticmethod
     def _end_survivors(run: runs.Run) -> bool:
-        """Kill what is left of a process without keeper; tell whether there was anything."""
+        """Kill what is left of a process without keeper, and return when it is gone: was there anything?"""
         if run.pulse is None or run.start.boot_id != kernel.boot_id():
             return False
-        left = kernel.members_of_session(run.pulse.process, run.start.unix_uid)
-        kernel.kill_all(left)
-        return bool(left)
+        patience = time.monotonic() + SURVIVOR_SECONDS
+        survived = False
+        while left := kernel.members_of_session(run.pulse.process, run.start.unix_uid):
+            if time.monotonic() > patience:
+                raise TimeoutError(f"{len(left)} processes do not end")
+            survived = True
+            kernel.kill_all(left)
+            time.sleep(0.005)
+        return survived
 
     def _reap_strays(self) -> None:
         """End what came here because its keeper is gone: every child that is no keeper."""
