@@ -32,7 +32,7 @@ from registry.centers import Node, NodeState
 from registry.ids import PoolId, ProjectId
 from registry.resources import NOTHING, ResourceName, Resources, total
 from store.connections import Transaction
-from store.nodes import NODE_AMOUNTS, NODES, larger, read_nodes
+from store.nodes import NODE_AMOUNTS, NODES, larger, nodes_of
 from store.shares import SHARE_AMOUNTS, SHARES, share_of
 
 _POOL: Final[BindParameter[str]] = bindparam("in_pool", type_=Text)
@@ -159,7 +159,7 @@ class SqlCapacity:
     transaction: Transaction
 
     def nodes(self, pool: PoolId) -> tuple[Node, ...]:
-        return read_nodes(self.transaction, NODES.c.pool == pool)
+        return nodes_of(self.transaction, pool)
 
     def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
         place = {_POOL.key: pool, _PROJECT.key: project}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Table, delete, select, tuple_
+from sqlalchemy import BigInteger, Column, Table, bindparam, delete, select, tuple_
 
 from operations.ports.store import UsedKey
 from registry.ids import PersonId, Seconds
@@ -25,6 +25,12 @@ KEYS: Final = Table(
 _SWEPT_AT_ONCE: Final = 20
 """More than one for each that is added, so that old ones do go; few, so that nobody waits for it."""
 
+_PLACE: Final = (KEYS.c.person, KEYS.c.key)
+_USED: Final = select(KEYS).where(KEYS.c.person == bindparam("of_person"), KEYS.c.key == bindparam("of_key"))
+_OLD: Final = select(*_PLACE).where(KEYS.c.kept < bindparam("before")).order_by(KEYS.c.kept).limit(_SWEPT_AT_ONCE)
+# Those that another transaction is just forgetting are left to it.
+_SWEEP: Final = delete(KEYS).where(tuple_(*_PLACE).in_(_OLD.with_for_update(skip_locked=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class SqlKeys:
@@ -33,17 +39,11 @@ class SqlKeys:
     transaction: Transaction
 
     def used(self, person: PersonId, key: str) -> UsedKey | None:
-        row = self.transaction.row(select(KEYS).where(KEYS.c.person == person, KEYS.c.key == key))
+        row = self.transaction.row(_USED, {"of_person": person, "of_key": key})
         return thing_of(UsedKey, row) if row else None
 
     def keep(self, person: PersonId, key: str, use: UsedKey, *, now: Seconds) -> None:
         new = self.transaction.insert(KEYS).on_conflict_do_nothing()
         if not self.transaction.run(new, {"person": person, "key": key, "kept": now, **values_of(use)}):
             raise OvertakenError(key)
-        self._sweep(Seconds(now - KEPT_SECONDS))
-
-    def _sweep(self, before: Seconds) -> None:
-        """Forget a few keys from before a moment, leaving those that another transaction is just forgetting."""
-        place = (KEYS.c.person, KEYS.c.key)
-        old = select(*place).where(KEYS.c.kept < before).order_by(KEYS.c.kept).limit(_SWEPT_AT_ONCE)
-        self.transaction.run(delete(KEYS).where(tuple_(*place).in_(old.with_for_update(skip_locked=True))))
+        self.transaction.run(_SWEEP, {"before": now - KEPT_SECONDS})

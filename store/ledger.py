@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, select
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, Table, bindparam, select
 
 from quotas.ledger import Entry, EntryKey, EntryKind, Usage
 from store.connections import OvertakenError, Transaction
@@ -32,13 +32,14 @@ ENTRIES: Final = Table(
     sqlite_autoincrement=True,
 )
 
+_POSTED: Final = select(ENTRIES.c.number).where(ENTRIES.c.key == bindparam("posted"))
 _USAGE: Final = ("core_milliseconds", "mib_seconds", "gpu_milliseconds")
 _OWN: Final = ("key", "kind", "source", "target", "amount", "at", "request")
 
 
 def is_posted(transaction: Transaction, key: EntryKey) -> bool:
     """Tell whether the ledger has an entry of that key."""
-    return transaction.first(select(ENTRIES.c.number).where(ENTRIES.c.key == key)) is not None
+    return transaction.first(_POSTED, {"posted": key}) is not None
 
 
 def append(transaction: Transaction, entries: Sequence[Entry]) -> None:

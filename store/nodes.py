@@ -1,11 +1,22 @@
 """Nodes: one row each, and one for each of its resources, so that each amount has its own condition."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ColumnElement, ForeignKey, Table, case, select, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Table,
+    bindparam,
+    case,
+    select,
+    update,
+)
 
 from registry.centers import Node, NodeState
 from registry.ids import Mark, NodeId, PoolId
@@ -36,6 +47,13 @@ NODE_AMOUNTS: Final = Table(
     CheckConstraint("0 <= granted AND granted <= ceiling", "granted"),
 )
 
+_NODES: Final = (
+    select(NODES.c.id, NODES.c.pool, NODES.c.state, NODE_AMOUNTS)
+    .join(NODE_AMOUNTS, NODE_AMOUNTS.c.node == NODES.c.id)
+    .order_by(NODES.c.id, NODE_AMOUNTS.c.resource)
+)
+_NODES_OF_POOL: Final = _NODES.where(NODES.c.pool == bindparam("in_pool"))
+
 
 def larger(left: ColumnElement[int], right: ColumnElement[int]) -> ColumnElement[int]:
     """Return the larger of two amounts; the function for it has another name on each database."""
@@ -44,13 +62,12 @@ def larger(left: ColumnElement[int], right: ColumnElement[int]) -> ColumnElement
 
 def read_nodes(transaction: Transaction, *conditions: ColumnElement[bool]) -> tuple[Node, ...]:
     """Return the nodes that meet conditions on their own row, by id."""
-    query = (
-        select(NODES.c.id, NODES.c.pool, NODES.c.state, NODE_AMOUNTS)
-        .join(NODE_AMOUNTS, NODE_AMOUNTS.c.node == NODES.c.id)
-        .where(*conditions)
-        .order_by(NODES.c.id, NODE_AMOUNTS.c.resource)
-    )
-    return tuple(_node(list(rows)) for _, rows in groupby(transaction.rows(query), lambda row: row["id"]))
+    return _grouped(transaction.rows(_NODES.where(*conditions)))
+
+
+def nodes_of(transaction: Transaction, pool: PoolId) -> tuple[Node, ...]:
+    """Return the nodes of a pool, by id."""
+    return _grouped(transaction.rows(_NODES_OF_POOL, {"in_pool": pool}))
 
 
 def changed_nodes(transaction: Transaction, since: Mark) -> tuple[Node, ...]:
@@ -101,8 +118,11 @@ class SqlNodes:
         return read_nodes(self.transaction, NODES.c.id.in_(wanted))
 
 
-def _node(rows: Iterable[Row]) -> Node:
-    rows = list(rows)
+def _grouped(rows: Sequence[Row]) -> tuple[Node, ...]:
+    return tuple(_node(list(own)) for _, own in groupby(rows, lambda row: row["id"]))
+
+
+def _node(rows: Sequence[Row]) -> Node:
     return Node(
         id=rows[0]["id"],
         pool=rows[0]["pool"],

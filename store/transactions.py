@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +19,7 @@ from store.facts import read_facts
 from store.marks import ADVANCE_ON_SQLITE
 from store.offices import office_in
 from store.sealing import Seal
+from store.turns import Turns
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,8 +43,8 @@ class SqlStore:
         self._seal = Seal(sealing_key)
         self._wakes: list[Callable[[], None]] = []
         on_sqlite = self._writing.dialect.name == "sqlite"
-        # SQLite has one writer and lets others poll for their turn; threads that queue here get it at once.
-        self._turn: AbstractContextManager[object] = threading.Lock() if on_sqlite else nullcontext()
+        # SQLite has one writer and lets others poll for their turn; threads that queue here get it at once, in order.
+        self._turn: AbstractContextManager[None] = Turns() if on_sqlite else nullcontext()
         self._on_sqlite = on_sqlite
 
     def transact(self, operation: Callable[Concatenate[Office, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
