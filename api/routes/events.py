@@ -65,7 +65,7 @@ class Following:
 
 
 FollowingDep = Annotated[Following, Depends(Following)]
-Accept = Annotated[str, Header(max_length=1000, description="What the caller reads: a stream unless it is JSON only.")]
+Accept = Annotated[str, Header(include_in_schema=False)]  # the description names the media types instead
 LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", pattern=PLACE_PATTERN, description="The last event heard: goes on after it."),

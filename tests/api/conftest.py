@@ -21,3 +21,10 @@ def seeded_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
 def front(seeded_files: SqliteFiles) -> Iterator[Front]:
     with seeded_files.fresh() as url, opened(url) as store, a_front(store) as front:
         yield front
+
+
+@pytest.fixture(scope="module")
+def shared_front(seeded_files: SqliteFiles) -> Iterator[Front]:
+    """One application for all examples of a property, none of which depends on what another has left."""
+    with seeded_files.fresh() as url, opened(url) as store, a_front(store) as front:
+        yield front
