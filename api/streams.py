@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from threading import Lock
+from threading import RLock
 from typing import Final, Protocol
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
@@ -49,7 +49,7 @@ class Streams:
 
     def __init__(self, rhythm: Rhythm) -> None:
         self.rhythm: Final = rhythm
-        self._lock: Final = Lock()
+        self._lock: Final = RLock()  # a signal may close the streams while its own thread counts them
         self._open: Counter[PersonId] = Counter()
         self._sleepers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self._readers: Final = ThreadPoolExecutor(_READERS, thread_name_prefix="streams")
