@@ -13,11 +13,12 @@ from sqlalchemy import Connection, Engine, Executable, Row, Select, Table, creat
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 SQLITE: Final = "sqlite"
-_BUSY_MILLISECONDS: Final = 30_000
+_BUSY_MILLISECONDS: Final = 5_000
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _WROTE: Final = "wrote"
 
@@ -39,9 +40,13 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_loss(error: Exception) -> bool:
-    """Tell whether the database went away, or could not be reached at all."""
-    return isinstance(error, DBAPIError) and (
-        error.connection_invalidated or (isinstance(error.orig, psycopg.OperationalError) and not error.orig.sqlstate)
+    """Tell whether the database went away, could not be reached at all, or has no connection left for us."""
+    return isinstance(error, PoolTimeout) or (
+        isinstance(error, DBAPIError)
+        and (
+            error.connection_invalidated
+            or (isinstance(error.orig, psycopg.OperationalError) and not error.orig.sqlstate)
+        )
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Table, exists, select
+from sqlalchemy import Table, bindparam, exists, select
 
 from operations.ports.store import Facts
 from registry.ids import BEGINNING, Mark
@@ -39,6 +39,8 @@ _SOURCES: Final = (
     _Source(tables=(REQUESTS,), changed=changed_requests, live=live_requests),
     _Source(tables=(PROCESSES,), changed=changed_processes, live=live_processes),
 )
+_TABLES: Final = tuple(table for source in _SOURCES for table in source.tables)
+_NEWS: Final = select(NextMark(), *(exists().where(table.c.mark >= bindparam("since")) for table in _TABLES))
 
 
 def read_facts(transaction: Transaction, since: Mark) -> Facts:
@@ -55,9 +57,6 @@ def _read(source: _Source, transaction: Transaction, since: Mark) -> Sequence[Fa
 
 def _changed(transaction: Transaction, since: Mark) -> tuple[Mark, Iterator[_Source]]:
     """Return the next mark and the sources with any change: most of the time there is none, and one question tells."""
-    tables = [table for source in _SOURCES for table in source.tables]
-    answers = transaction.connection.execute(
-        select(NextMark(), *(exists().where(table.c.mark >= since) for table in tables))
-    ).one()
-    moved = {table for table, answer in zip(tables, answers[1:], strict=True) if answer}
-    return Mark(answers[0]), (source for source in _SOURCES if moved.intersection(source.tables))
+    mark, *answers = transaction.connection.execute(_NEWS, {"since": since}).one()
+    moved = {table for table, answer in zip(_TABLES, answers, strict=True) if answer}
+    return Mark(mark), (source for source in _SOURCES if moved.intersection(source.tables))

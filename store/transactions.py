@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from operations.ports.office import Office
 from operations.ports.store import Facts, StoreUnavailableError
@@ -123,7 +123,7 @@ def _until_alone(once: Callable[[], R]) -> R:
     for attempt in count(1):
         try:
             return once()
-        except (DBAPIError, OvertakenError) as error:
+        except (SQLAlchemyError, OvertakenError) as error:
             if is_loss(error) or (is_conflict(error) and attempt == _ATTEMPTS):
                 raise StoreUnavailableError from error
             if not is_conflict(error):
