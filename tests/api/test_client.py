@@ -1,0 +1,240 @@
+"""The client and the API understand each other: every call of the client, over a socket to the application."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from haidang import Client
+from haidang.errors import (
+    ArgumentError,
+    ConflictError,
+    EndedError,
+    ForbiddenError,
+    InvalidError,
+    UnauthenticatedError,
+    UnknownError,
+    WaitedTooLongError,
+)
+
+from tests.fronts import Front
+from tests.served import a_client, served
+
+GIB = 1024**3
+
+
+@pytest.fixture
+def url(front: Front) -> Iterator[str]:
+    with served(front) as url:
+        yield url
+
+
+@pytest.fixture
+def alice(url: str) -> Iterator[Client]:
+    with a_client(url, "alice") as client:
+        yield client
+
+
+def later(do: Callable[[], object], seconds: float = 0.3) -> None:
+    threading.Timer(seconds, do).start()
+
+
+def fill(alice: Client, front: Front) -> str:
+    """Have the whole node taken, so that whoever comes next waits."""
+    taken = alice.submit(workers=7, cores=1, memory="2GiB").id
+    front.cycle()
+    return taken
+
+
+def test_what_is_submitted_is_asked_for_to_the_byte(alice: Client) -> None:
+    request = alice.submit(workers=(1, 4), cores=0.5, memory="1.5GiB", walltime="90m", idle="15m", name="a try")
+    assert (request.state, request.name, request.project, request.pool) == ("pending", "a try", "vmu.vision", "main")
+    assert (request.worker.millicores, request.worker.memory) == (500, GIB * 3 // 2)
+    assert (request.workers.min, request.workers.max) == (1, 4)
+    assert (request.walltime_seconds, request.idle_seconds) == (5400, 900)
+    assert alice.request(request.id).submitted == request.submitted
+
+
+def test_the_same_key_is_the_same_request_and_cannot_mean_another(alice: Client) -> None:
+    first = alice.submit(workers=1, key="lecture-7")
+    assert alice.submit(workers=1, key="lecture-7").id == first.id
+    assert alice.submit(workers=1).id != first.id
+    with pytest.raises(InvalidError) as refused:
+        alice.submit(workers=2, key="lecture-7")
+    assert refused.value.code == "key-used-otherwise"
+
+
+def test_who_has_one_project_and_one_pool_names_neither_and_who_has_more_is_asked(url: str, alice: Client) -> None:
+    assert alice.submit(workers=1).project == "vmu.vision"
+    with a_client(url, "root") as root, pytest.raises(ArgumentError, match=r"hust\.climate, vmu\.vision"):
+        root.submit(workers=1)
+
+
+def test_what_could_never_run_is_refused_with_every_reason_and_the_arguments_they_are_about(alice: Client) -> None:
+    with pytest.raises(InvalidError) as refused:
+        alice.submit(workers=(100, 200), cores=64, memory="1TiB", walltime="10d")
+    assert refused.value.status == 422
+    assert {"workers", "walltime_seconds"} <= {reason.field for reason in refused.value.reasons}
+    assert all(reason.sentence in str(refused.value) for reason in refused.value.reasons)
+
+
+def test_a_list_goes_on_from_page_to_page(alice: Client) -> None:
+    submitted = [alice.submit(workers=1).id for _ in range(53)]
+    assert {request.id for request in alice.requests()} == set(submitted)
+    assert [request.id for request in alice.requests(state="placed")] == []
+    assert len({request.id for request in alice.requests(mine=True, project="vmu.vision")}) == 53
+
+
+def test_a_waiting_request_is_held_released_and_cancelled(alice: Client) -> None:
+    request = alice.submit(workers=1).id
+    assert alice.hold(request).user_hold
+    assert [reason.code for reason in alice.explain(request).reasons] == ["held-by-user"]
+    assert not alice.release(request).user_hold
+    assert alice.cancel(request).state == "ended"
+    assert alice.cancel(request).end == "cancelled"
+    with pytest.raises(ConflictError):
+        alice.hold(request)
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_why_a_request_waits_is_told_in_the_language_of_the_client(front: Front, url: str, language: str) -> None:
+    with a_client(url, "alice", language=language) as alice:
+        fill(alice, front)
+        told = alice.explain(alice.submit(workers=4, cores=1).id)
+        assert (told.place, told.pending) == (1, 1)
+        assert told.reasons
+        assert all(("cụm máy" in reason.sentence.lower()) == (language == "vi") for reason in told.reasons)
+
+
+def test_events_are_told_from_the_first_to_the_last_and_after_any_of_them(front: Front, alice: Client) -> None:
+    request = alice.submit(workers=1).id
+    front.cycle()
+    front.start(request)
+    alice.cancel(request)
+    front.end(request)
+    told = list(alice.events(request))
+    assert [event.kind for event in told if not event.kind.startswith("process_")] == [
+        "submitted",
+        "placed",
+        "running",
+        "ending",
+        "ended",
+    ]
+    assert list(alice.events(request, since=told[1].id)) == told[2:]
+    assert list(alice.events(request, since=told[-1].id)) == []
+
+
+def test_events_come_while_they_happen(front: Front, alice: Client) -> None:
+    request = alice.submit(workers=1).id
+    events = iter(alice.events(request))
+    assert next(events).kind == "submitted"
+    later(front.cycle, 0.1)
+    began = time.monotonic()
+    assert next(events).kind == "placed"
+    assert time.monotonic() - began < 2
+    alice.cancel(request)
+    front.end(request)
+    assert [event.kind for event in events][-1] == "ended"
+
+
+def test_who_waits_is_told_why_and_then_that_it_runs(
+    front: Front, alice: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken = fill(alice, front)
+    waiting = alice.submit(workers=4, cores=1).id
+
+    def make_room() -> None:
+        alice.cancel(taken)
+        front.end(taken)
+        front.cycle()
+        front.start(waiting)
+
+    later(make_room, 1.0)
+    alice.wait(waiting)
+    shown = capsys.readouterr().err
+    assert "place 1 of 1 in the queue" in shown
+    assert alice.request(waiting).phase == "running"
+    assert shown.rstrip().endswith("runs")
+
+
+def test_who_waits_for_what_somebody_cancels_hears_of_it(alice: Client) -> None:
+    waiting = alice.submit(workers=1).id
+    later(lambda: alice.cancel(waiting))
+    with pytest.raises(EndedError, match="it was cancelled") as ended:
+        alice.wait(waiting, progress=False)
+    assert (ended.value.request_id, ended.value.why) == (waiting, "cancelled")
+
+
+def test_who_waits_only_so_long_leaves_the_request_or_has_it_cancelled(alice: Client) -> None:
+    waiting = alice.submit(workers=1).id
+    with pytest.raises(WaitedTooLongError):
+        alice.wait(waiting, patience="1s", progress=False)
+    assert alice.request(waiting).state == "pending"
+    with pytest.raises(WaitedTooLongError):
+        alice.cluster(workers=1, patience="1s", progress=False)
+    assert [request.id for request in alice.requests(state="pending")] == [waiting]
+
+
+def test_waiting_outlives_a_center_that_is_started_again(front: Front) -> None:
+    with served(front) as url, a_client(url, "alice") as alice:
+        waiting = alice.submit(workers=1).id
+        port = int(url.rpartition(":")[2])
+
+    def start_again() -> None:
+        with served(front, port):
+            front.cycle()
+            front.start(waiting)
+            over.wait(20)
+
+    over = threading.Event()
+    later(start_again, 1.0)
+    with a_client(url, "alice") as alice:
+        alice.wait(waiting, progress=False, patience="20s")
+    over.set()
+
+
+def test_a_bill_is_what_was_awarded_and_what_is_left(front: Front, alice: Client) -> None:
+    before = alice.usage()
+    request = alice.submit(workers=1).id
+    front.cycle()
+    during = alice.usage()
+    assert during.outstanding_micro_credits > 0
+    assert during.available_micro_credits + during.outstanding_micro_credits == before.available_micro_credits
+    front.start(request)
+    front.clock.time += 100
+    alice.cancel(request)
+    front.end(request)
+    after = alice.usage("vmu.vision")
+    assert after.outstanding_micro_credits == 0
+    assert after.usage.core_milliseconds == 100 * (1000 + 505)
+    assert after.available_micro_credits + after.charged_micro_credits == before.available_micro_credits
+    assert [pool.pool for pool in after.pools] == ["main"]
+
+
+def test_a_connection_does_not_show_its_key_when_it_is_printed(front: Front, alice: Client) -> None:
+    request = alice.submit(workers=1).id
+    with pytest.raises(ConflictError):
+        alice.connection(request)
+    front.cycle()
+    front.start(request)
+    front.give_credentials(request)
+    connection = alice.connection(request)
+    assert connection.key == "owner key"
+    assert "owner key" not in repr(connection)
+    assert connection.environment.distributed
+
+
+def test_others_are_told_apart(url: str, alice: Client) -> None:
+    request = alice.submit(workers=1).id
+    with a_client(url, "eve") as eve, pytest.raises(UnknownError):
+        eve.explain(request)
+    with a_client(url, "bob") as bob, pytest.raises(ForbiddenError):
+        bob.cancel(request)
+    with a_client(url, "nobody") as nobody, pytest.raises(UnauthenticatedError):
+        next(iter(nobody.events(request)))
+
+
+def test_any_other_call_of_the_center_can_be_made(url: str) -> None:
+    with a_client(url, "root") as root:
+        made = root.call("POST", "/v1/institutions", {"id": "cmu", "name": "City Museum", "kind": "department"})
+        assert root.call("GET", f"/v1/institutions/{made['id']}") == made
