@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from registry.ids import EnvironmentId, ProcessUid, RequestId, Seconds
+from registry.ids import ProcessUid, RequestId, Seconds
 from scheduler.observed import Observed
 from scheduler.steps import Step
 
@@ -28,17 +28,6 @@ class Credentials:
     authority: str
     leaves: Mapping[str, Leaf]
     token: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection:
-    """What the owner of a cluster needs to compute with it."""
-
-    address: str
-    authority: str
-    certificate: str
-    key: str
-    environment: EnvironmentId
 
 
 class BackendUnavailableError(Exception):

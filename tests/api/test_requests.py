@@ -198,11 +198,12 @@ def test_a_waiting_request_is_explained_with_numbers_place_and_rank(front: Front
     told = client.get(f"/v1/requests/{waiting}/explain").json()
     assert (told["state"], told["place"], told["pending"]) == ("pending", 1, 1)
     assert told["rank"]["class_weight"] == 20.0
-    reasons = {reason["code"]: reason for reason in told["reasons"]}
-    assert reasons["share-full"]["needed"] == 7520
-    assert "7.52 cores" in reasons["share-full"]["sentence"]
+    (full,) = told["reasons"]
+    assert (full["code"], full["pool"], full["processes"], full["placeable"]) == ("nodes-full", "main", 2, 0)
+    assert full["expected"] == told["expected"] > NOW + 3600
+    assert "room for 0 of its 2 processes" in full["sentence"]
     vietnamese = client.get(f"/v1/requests/{waiting}/explain", headers={"Accept-Language": "vi"}).json()
-    assert any("7,52 lõi" in reason["sentence"] for reason in vietnamese["reasons"])
+    assert "chỉ đủ chỗ cho 0 trong 2 tiến trình" in vietnamese["reasons"][0]["sentence"]
     placed = client.get(f"/v1/requests/{running}/explain").json()
     assert placed == {
         "state": "placed",
