@@ -94,7 +94,10 @@ def _only_read_on_postgresql(connection: psycopg.Connection[Any], _entry: Connec
 
 
 def _note_writes(connection: Connection, cursor: Any, *context: Any) -> None:  # noqa: ANN401
-    """Remember that a row was written; the last argument but one is the statement's execution context."""
+    """Remember that a row was written; the last argument but one is the statement's execution context.
+
+    Statements as text are not recognized: whatever writes in a transaction is built from its table.
+    """
     execution = context[-2]
     if (execution.isinsert or execution.isupdate or execution.isdelete) and cursor.rowcount != 0:
         connection.info[_WROTE] = True

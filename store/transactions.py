@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from itertools import count
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -120,7 +119,9 @@ def _until_alone(once: Callable[[], R]) -> R:
     Raises:
         StoreUnavailableError: they always did, or the database cannot be reached.
     """
-    for attempt in count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return once()
         except (SQLAlchemyError, OvertakenError) as error:
@@ -129,4 +130,3 @@ def _until_alone(once: Callable[[], R]) -> R:
             if not is_conflict(error):
                 raise
         time.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))
-    raise AssertionError
