@@ -79,7 +79,7 @@ def test_a_busy_worker_leaves_without_a_task_run_twice_or_data_lost(machine: Mac
     answer = ask(cluster, 1)[1]
     assert answer["phase"] == "closed"
     assert answer["lost"] == answer["repeated"] == 0
-    assert answer["moved"] >= 2  # what was scattered, and the result of the task that was awaited
+    assert answer["moved"] >= 1  # what was scattered; and results, if any came to be there before it left
 
 
 def test_the_backend_has_its_head_drain_workers_that_then_end(machine: Machine) -> None:

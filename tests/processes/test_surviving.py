@@ -38,9 +38,12 @@ def test_a_backend_that_starts_again_finds_what_runs_and_what_ended(machine: Mac
     machine.backend.know(cluster.request, cluster.credentials)
     assert cluster.ended(1).uid == before[1].uid
     assert cluster.seen()[0].address == before[0].address
-    claim = until(lambda: machine.backend.observe().heads.get(cluster.request))
-    assert claim.workers == ()
-    assert claim.idle_since is not None
+
+    def claimed() -> bool:
+        claim = machine.backend.observe().heads.get(cluster.request)
+        return claim is not None and claim.workers == () and claim.idle_since is not None
+
+    until(claimed)
 
 
 def test_processes_go_on_without_the_warm_process_and_the_next_one_ends_them(machine: Machine) -> None:
@@ -145,7 +148,7 @@ def test_a_folder_that_cannot_be_read_is_taken_for_alive_while_it_was_seen(machi
 
 def test_a_warm_process_whose_folder_is_gone_leaves(machine: Machine) -> None:
     machine.backend.prepare()
-    until((machine.place / runs.SOCKET).exists)
+    until(machine.backend._warm[HERE].is_listening)
     warm = machine.warm_pid()
     (machine.place / runs.SOCKET).unlink()
     until(lambda: not is_alive(warm), seconds=15)

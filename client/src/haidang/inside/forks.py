@@ -287,7 +287,7 @@ class Forks:
 
     @staticmethod
     def _end_survivors(run: runs.Run) -> bool:
-        """Kill what is left of a process without keeper, and return when it is gone: was there anything?"""
+        """Kill what is left of a process without keeper, wait until it is gone, and tell whether there was anything."""
         if run.pulse is None or run.start.boot_id != kernel.boot_id():
             return False
         patience = time.monotonic() + SURVIVOR_SECONDS
