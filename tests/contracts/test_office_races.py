@@ -111,7 +111,8 @@ def test_siblings_that_are_given_quotas_at_once_never_get_more_than_there_is(mem
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refused)]
     assert len(refusals) == len(MEMBERS) - 3
     assert all(isinstance(refusal.reasons[0], NominalsExceedParent) for refusal in refusals)
-    given = members.read(lambda office: total(share.quota.nominal for share in office.shares.children(ShareId(CENTER), POOL)))
+    children = members.read(lambda office: office.shares.children(ShareId(CENTER), POOL))
+    given = total(share.quota.nominal for share in children)
     assert given == cores(9, 3)
 
 
