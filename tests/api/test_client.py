@@ -103,7 +103,7 @@ def test_why_a_request_waits_is_told_in_the_language_of_the_client(front: Front,
         told = alice.explain(alice.submit(workers=4, cores=1).id)
         assert (told.place, told.pending) == (1, 1)
         assert told.reasons
-        assert all(("cụm máy" in reason.sentence.lower()) == (language == "vi") for reason in told.reasons)
+        assert all(("cụm" in reason.sentence) == (language == "vi") for reason in told.reasons)
 
 
 def test_events_are_told_from_the_first_to_the_last_and_after_any_of_them(front: Front, alice: Client) -> None:

@@ -19,7 +19,7 @@ from haidang.errors import ClosedError, NoCenterError, RefusedError, Unreachable
 from haidang.words import Words
 
 ATTEMPTS: Final = 5
-FIRST_PAUSE_SECONDS: Final = 0.2
+FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
