@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
 from haidang.answers import Connection, Event, Explanation, Named, Page, Request, Statement
 from haidang.clusters import Approach, Cluster, warm_up
-from haidang.errors import ArgumentError, HaidangError, SettingsError
+from haidang.errors import ArgumentError, EndedError, HaidangError, SettingsError
 from haidang.following import follow
 from haidang.matching import need_dask
 from haidang.progress import display_for
@@ -204,6 +204,8 @@ class Client:
         request = self._submit(wish, project, pool, None)
         try:
             return self._open(request.id, progress=progress, patience_seconds=patience_seconds, owned=True)
+        except EndedError:
+            raise
         except BaseException:
             # Nobody would use it: a Ctrl-C, a mismatch, too long a wait.
             self._take_back(request.id)
