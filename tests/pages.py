@@ -14,6 +14,8 @@ DECISION_NAME = re.compile(r"\d{4}-[a-z0-9-]+\.md")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"`[^`\n]*`")
+# A file of ours that a page names by its whole path, without linking to it.
+NAMED = re.compile(r"`(?P<file>[\w.-]+(?:/[\w.-]+)+\.(?:py|toml|md|svg|txt|json))`")
 # A line of the walk: the functions, and the file in which all of them are defined.
 STEP = re.compile(r"^[\s|'-]*(?P<names>\w[\w., ]*?)\s{2,}(?P<file>[\w/]+\.py)\b", re.MULTILINE)
 
@@ -46,6 +48,12 @@ def broken_links(path: Path, text: str) -> Iterator[str]:
             yield f"{path}: {target} leads nowhere"
         elif anchor and anchor not in anchors(there.read_text(encoding="utf-8") if file else text):
             yield f"{path}: {target} names no heading"
+
+
+def lost_files(path: Path, text: str) -> Iterator[str]:
+    """Files that a page names and that are not there: tests are renamed more often than pages are read."""
+    named = {match["file"] for match in NAMED.finditer(FENCE.sub("", text))}
+    yield from (f"{path}: there is no {file}" for file in sorted(named) if not (ROOT / file).exists())
 
 
 def missing_parts(path: Path, text: str) -> Iterator[str]:

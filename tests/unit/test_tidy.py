@@ -102,7 +102,7 @@ def test_a_rule_of_the_linter_is_ignored_for_a_reason_only() -> None:
 @pytest.mark.parametrize("page", pages.pages(), ids=str)
 def test_every_page_links_to_what_is_there_and_leaves_nothing_for_later(page: Path) -> None:
     text = (house.ROOT / page).read_text(encoding="utf-8")
-    assert [*pages.broken_links(page, text), *house.unfinished(page, text)] == []
+    assert [*pages.broken_links(page, text), *pages.lost_files(page, text), *house.unfinished(page, text)] == []
 
 
 def test_every_decision_gives_its_reasons_and_what_holds_it_up() -> None:
@@ -129,6 +129,7 @@ DECISION = "# 0001. We decide\n\n## Context\n\n## Decision\n\n## Consequences\n\
         (pages.broken_links, "README.md", "see [the rows](store/no_rows.py)"),
         (pages.broken_links, "README.md", "# Here\n\nsee [there](#there)"),
         (pages.broken_links, "docs/decisions/0001-x.md", "see [the readme](README.md)"),
+        (pages.lost_files, "docs/decisions/0001-x.md", "see `tests/unit/test_vanished.py`"),
         (pages.missing_parts, "docs/decisions/0001-we-decide.md", DECISION.replace("Enforced by", "Hoped for")),
         (pages.missing_parts, "docs/decisions/0002-we-decide.md", DECISION),
         (pages.missing_parts, "docs/decisions/0001_We_Decide.md", DECISION),
@@ -148,6 +149,7 @@ def test_a_page_that_misleads_is_seen(look: Callable[[Path, str], Iterator[str]]
             "docs/decisions/0001-x.md",
             "see [the readme](../../README.md#haidang) or [d](https://d.vn)",
         ),
+        (pages.lost_files, "docs/decisions/0001-x.md", "see `tests/house.py`, `start.json` and `warm/logs/`"),
         (pages.missing_parts, "docs/decisions/0001-we-decide.md", DECISION),
         (pages.lost_steps, "CONTRIBUTING.md", "  |- files, house.sources    tests/house.py   the rest"),
     ],
