@@ -9,6 +9,8 @@ from registry.resources import Resources
 from scheduler.requests import Request
 
 HEAD_ORDINAL: Final = 0
+LAST_ORDINAL: Final = 9999
+"""The last worker that a name has room for: a cluster that was scaled up and down so often grows no more."""
 
 
 class Part(StrEnum):
@@ -67,7 +69,7 @@ class Process:
 
 
 def process_name(request: RequestId, ordinal: int, incarnation: int) -> str:
-    """Return the outside name of one incarnation of a slot, at most 40 characters for 999 of each."""
+    """Return the outside name of one incarnation of a slot, at most 40 characters for 9999 of each."""
     return f"h-{request}-{ordinal}-{incarnation}"
 
 

@@ -22,7 +22,7 @@ from registry.tags import Tags
 
 NAME_LENGTH: Final = 100
 MOST_WORKERS: Final = 900
-"""Ordinals and incarnations have three digits each in a process's name, and elastic workers come and go."""
+"""Ordinals and incarnations have four digits each in a process's name, and elastic workers come and go."""
 SHORTEST_WALLTIME_SECONDS: Final = 10
 LONGEST_WALLTIME_SECONDS: Final = 30 * 24 * 3600
 DEFAULT_IDLE_SECONDS: Final = 1800

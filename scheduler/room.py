@@ -11,7 +11,7 @@ from quotas.reasons import NoCredit, NoShare
 from registry.ids import MicroCredits, PersonId, PoolId, Seconds
 from registry.resources import NOTHING, Resources, names, total
 from scheduler.backfill import Floor, Reservation
-from scheduler.clusters import HEAD_ORDINAL, Cluster, Part, Process
+from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.fitting import Crowded, Packing, place, place_worker
 from scheduler.plan import Placement, WaitReason
 from scheduler.policy import WHOLE_PERCENT, ClassRule
@@ -95,7 +95,9 @@ class Room:
         ends = releases_at(cluster, self._policy, self._now)
         node = place_worker(request, self._floor.open_until(request.pool, ends))
         lease = min(self._policy.lease_seconds, request.deadline - self._now)
-        if rule is None or node is None or lease <= 0 or self._over_quota(request, request.worker, ends):
+        if rule is None or node is None or lease <= 0 or ordinal > LAST_ORDINAL:
+            return None
+        if self._over_quota(request, request.worker, ends):
             return None
         hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
         if hold > self._credit.left(request.project, request.allocation):

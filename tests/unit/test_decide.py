@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+from haidang.inside.runs import ProcessName
+
 from registry.centers import NodeState
 from registry.ids import PersonId, Seconds, ShareId
-from scheduler.clusters import Part
+from scheduler.clusters import LAST_ORDINAL, Part
 from scheduler.decide import decide
 from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
@@ -137,3 +139,13 @@ def test_a_person_runs_no_more_of_a_class_than_one_person_may() -> None:
     limit = DEFAULT_POLICY.classes[RequestClass.INTERACTIVE].most_per_person
     assert len(plan.placements) == limit + 1
     assert {wait.codes for wait in plan.waits} == {("person-at-class-limit",)}
+
+
+def test_a_cluster_that_was_scaled_until_its_numbers_ran_out_gets_no_worker_that_cannot_be_named() -> None:
+    facts = facts_of_a_center([a_node(capacity=cores(64, 256))], ["vmu.vision"])
+    running = placed(a_snapshot([*facts, a_request(1, workers_min=1, workers_max=9)]))
+    cluster = next(iter(running.clusters()))
+    tired = replace(cluster.request, workers_wanted=9, next_ordinal=LAST_ORDINAL)
+    growths = decide(running.with_facts([tired]), NOW).growths
+    names = [process.name for growth in growths for process in growth.processes]
+    assert [ProcessName.parse(name).ordinal for name in names] == [LAST_ORDINAL]
