@@ -204,11 +204,10 @@ class Client:
         request = self._submit(wish, project, pool, None)
         try:
             return self._open(request.id, progress=progress, patience_seconds=patience_seconds, owned=True)
-        except EndedError:
-            raise
-        except BaseException:
+        except BaseException as error:
             # Nobody would use it: a Ctrl-C, a mismatch, too long a wait.
-            self._take_back(request.id)
+            if not isinstance(error, EndedError):
+                self._take_back(request.id)
             raise
 
     def connect(self, request_id: str, *, progress: bool = True, patience: Walltime | None = None) -> Cluster:
