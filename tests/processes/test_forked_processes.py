@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -287,3 +288,36 @@ def test_each_project_has_a_uid_that_reaches_nothing_of_the_centers() -> None:
         assert uids[0] == uids[1] != theirs.run(1).start.unix_uid
         assert machine.another_backend()._users is not None
         assert subprocess.run(["stat", "-c", "%a", data], capture_output=True, check=True).stdout.strip() == b"700"
+
+
+def test_what_is_printed_last_fills_no_disk_and_is_out_of_reach_when_it_is_kept(machine: Machine) -> None:
+    cluster = machine.cluster(workers=0)
+
+    def leave() -> None:
+        log = os.open("/proc/self/fd/1", os.O_WRONLY)
+        os.posix_fallocate(log, 0, 64 * MIB)
+        os._exit(0)
+
+    with cluster.client() as client, contextlib.suppress(OSError, TimeoutError):
+        client.run_on_scheduler(leave)
+    log = machine.place / "run" / cluster.name(0) / "log"
+    before = log.stat()
+    cluster.ended(0)
+    assert log.stat().st_size < 2 * MIB
+    assert log.stat().st_ino != before.st_ino
+
+
+def test_folders_however_deep_are_removed(machine: Machine) -> None:
+    cluster = machine.cluster(workers=1)
+
+    def dig() -> None:
+        for _ in range(2 * sys.getrecursionlimit()):
+            os.mkdir("deeper")  # noqa: PTH102 - relative to where we are
+            os.chdir("deeper")
+
+    with cluster.client() as client:
+        client.submit(dig).result()
+    home = machine.folder / "scratch" / cluster.name(1)
+    assert home.exists()
+    cluster.delete()
+    until(lambda: not home.exists())

@@ -7,13 +7,16 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 from haidang.inside import runs
 
+LARGEST_LOG_BYTES: Final = 8 * 1024 * 1024
+KEPT_LOG_BYTES: Final = 1024 * 1024
 _READING: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITING: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -94,6 +97,83 @@ def open_log(folder: int, unix_uid: int | None) -> int:
     if unix_uid is not None:
         os.fchown(descriptor, unix_uid, unix_uid)
     return descriptor
+
+
+def trim_log(folder: int) -> None:
+    """Keep only the last part of a log that grew too large; lines written meanwhile may be lost."""
+    with contextlib.suppress(OSError), _opened_log(folder, os.O_RDWR) as log:
+        size = os.fstat(log).st_size
+        if size > LARGEST_LOG_BYTES:
+            tail = os.pread(log, KEPT_LOG_BYTES, size - KEPT_LOG_BYTES)
+            os.ftruncate(log, 0)
+            os.pwrite(log, tail, 0)
+
+
+def seal_log(folder: int) -> None:
+    """Keep the last part of what an ended process printed, where none of its tenant's open files reaches it."""
+    trim_log(folder)
+    with contextlib.suppress(OSError), _opened_log(folder, os.O_RDONLY) as log:
+        fresh = os.open(f".{runs.LOG}", _WRITING | os.O_TRUNC, 0o600, dir_fd=folder)
+        try:
+            os.write(fresh, os.pread(log, KEPT_LOG_BYTES, max(0, os.fstat(log).st_size - KEPT_LOG_BYTES)))
+        finally:
+            os.close(fresh)
+        os.rename(f".{runs.LOG}", runs.LOG, src_dir_fd=folder, dst_dir_fd=folder)
+
+
+@contextlib.contextmanager
+def _opened_log(folder: int, how: int) -> Iterator[int]:
+    log = os.open(runs.LOG, how | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield log
+    finally:
+        os.close(log)
+
+
+def clear(home: Path, *, seconds: float) -> None:
+    """Remove a folder that a tenant filled, as far as that goes in a time.
+
+    However deeply its folders are nested, no more than two of them are open: each hands its own up to the first.
+    `shutil.rmtree` goes down by recursion, which ends at a thousand levels with an error that is no OSError.
+    """
+    patience = time.monotonic() + seconds
+    with contextlib.suppress(OSError):
+        top = os.open(home, _READING)
+        try:
+            while _clear_level(top) and time.monotonic() < patience:
+                pass
+        finally:
+            os.close(top)
+        home.rmdir()
+
+
+def _clear_level(top: int) -> bool:
+    """Remove the files of an open folder, and its folders after moving theirs up; tell whether any was moved."""
+    moved = False
+    for name in _remove_files(top):
+        with contextlib.suppress(OSError):
+            folder = os.open(name, _READING, dir_fd=top)
+            try:
+                for inner in _remove_files(folder):
+                    os.rename(inner, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
+                    moved = True
+            finally:
+                os.close(folder)
+            os.rmdir(name, dir_fd=top)
+    return moved
+
+
+def _remove_files(folder: int) -> list[str]:
+    """Remove what is no folder from an open folder, and return what is one."""
+    found = []
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except IsADirectoryError:
+            found.append(name)
+        except OSError:
+            continue
+    return found
 
 
 def sweep_unfinished(data: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import selectors
-import shutil
 import signal
 import socket
 import time
@@ -22,6 +21,7 @@ from haidang.inside.runs import Cause, LeaveOrder, Order, RejectedError, StartOr
 PATIENCE_SECONDS: Final = 10.0
 SURVIVOR_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 1.0
+CLEAR_SECONDS: Final = 1.0
 MOST_CONNECTIONS: Final = 64
 _DESCRIPTOR_BYTES: Final = array.array("i").itemsize
 
@@ -283,7 +283,7 @@ class Forks:
             folders.write(folder, runs.END, folders.end_fields(end), durable=True)
             folders.ring(self._data)
             log.warning("%s lost its keeper: %s", name, end.cause)
-        shutil.rmtree(self._scratch / name, ignore_errors=True)
+        folders.clear(self._scratch / name, seconds=CLEAR_SECONDS)
 
     @staticmethod
     def _end_survivors(run: runs.Run) -> bool:

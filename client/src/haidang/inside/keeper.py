@@ -10,7 +10,6 @@ import contextlib
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -26,8 +25,7 @@ from haidang.inside.runs import Cause
 SAMPLE_SECONDS: Final = 1.0
 PULSE_SAMPLES: Final = 5
 SEEK_SECONDS: Final = 0.05
-LARGEST_LOG_BYTES: Final = 8 * 1024 * 1024
-KEPT_LOG_BYTES: Final = 1024 * 1024
+CLEAR_SECONDS: Final = 60.0
 _LARGEST_MESSAGE: Final = 4096
 
 
@@ -236,7 +234,7 @@ class _Keeper:
         if pulse:
             self._beat()
         self._reap_orphans()
-        _trim(self._errand.folder)
+        folders.trim_log(self._errand.folder)
 
     def _reap_orphans(self) -> None:
         """Let go of what the process forked and left and that has ended, but not yet of the process itself."""
@@ -277,10 +275,11 @@ class _Keeper:
             cpu_milliseconds=int((usage.ru_utime + usage.ru_stime) * 1000),
             peak_bytes=max(self._meter.peak_bytes, usage.ru_maxrss * 1024),
         )
+        folders.seal_log(self._errand.folder)
         self._write(end)
         folders.ring(self._errand.data)
         cgroups.remove(self._group)
-        shutil.rmtree(self._errand.home, ignore_errors=True)
+        folders.clear(self._errand.home, seconds=CLEAR_SECONDS)
 
     def _write(self, end: runs.End) -> None:
         """Bring the end to the disk, however long the disk is full: the lock is held until it is there."""
@@ -288,7 +287,7 @@ class _Keeper:
             try:
                 folders.write(self._errand.folder, runs.END, folders.end_fields(end), durable=True)
             except OSError:
-                shutil.rmtree(self._errand.home, ignore_errors=True)  # what it left may be what fills the disk
+                folders.clear(self._errand.home, seconds=CLEAR_SECONDS)  # what it left may be what fills the disk
                 time.sleep(SAMPLE_SECONDS)
             else:
                 return
@@ -345,18 +344,3 @@ class _Meter:
 
     def _excess(self) -> str:
         return f"{self.peak_bytes} bytes of memory used, {self._limit} allowed"
-
-
-def _trim(folder: int) -> None:
-    """Keep only the last part of a log that grew too large; lines written meanwhile may be lost."""
-    with contextlib.suppress(OSError):
-        size = os.stat(runs.LOG, dir_fd=folder, follow_symlinks=False).st_size
-        if size <= LARGEST_LOG_BYTES:
-            return
-        log = os.open(runs.LOG, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-        try:
-            tail = os.pread(log, KEPT_LOG_BYTES, size - KEPT_LOG_BYTES)
-            os.ftruncate(log, 0)
-            os.pwrite(log, tail, 0)
-        finally:
-            os.close(log)
