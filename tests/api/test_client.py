@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from haidang import Client
@@ -35,8 +36,13 @@ def alice(url: str) -> Iterator[Client]:
         yield client
 
 
-def later(do: Callable[[], object], seconds: float = 0.3) -> None:
-    threading.Timer(seconds, do).start()
+@contextmanager
+def meanwhile(do: Callable[[], object], seconds: float = 0.3) -> Iterator[None]:
+    """Do something in a little while; it is done when the block is left."""
+    timer = threading.Timer(seconds, do)
+    timer.start()
+    yield
+    timer.join()
 
 
 def fill(alice: Client, front: Front) -> str:
@@ -128,10 +134,10 @@ def test_events_come_while_they_happen(front: Front, alice: Client) -> None:
     request = alice.submit(workers=1).id
     events = iter(alice.events(request))
     assert next(events).kind == "submitted"
-    later(front.cycle, 0.1)
-    began = time.monotonic()
-    assert next(events).kind == "placed"
-    assert time.monotonic() - began < 2
+    with meanwhile(front.cycle, 0.1):
+        began = time.monotonic()
+        assert next(events).kind == "placed"
+        assert time.monotonic() - began < 2
     alice.cancel(request)
     front.end(request)
     assert [event.kind for event in events][-1] == "ended"
@@ -149,8 +155,8 @@ def test_who_waits_is_told_why_and_then_that_it_runs(
         front.cycle()
         front.start(waiting)
 
-    later(make_room, 1.0)
-    alice.wait(waiting)
+    with meanwhile(make_room, 1.0):
+        alice.wait(waiting)
     shown = capsys.readouterr().err
     assert "place 1 of 1 in the queue" in shown
     assert alice.request(waiting).phase == "running"
@@ -159,8 +165,10 @@ def test_who_waits_is_told_why_and_then_that_it_runs(
 
 def test_who_waits_for_what_somebody_cancels_hears_of_it(alice: Client) -> None:
     waiting = alice.submit(workers=1).id
-    later(lambda: alice.cancel(waiting))
-    with pytest.raises(EndedError, match="it was cancelled") as ended:
+    with (
+        meanwhile(lambda: alice.cancel(waiting)),
+        pytest.raises(EndedError, match="it was cancelled") as ended,
+    ):
         alice.wait(waiting, progress=False)
     assert (ended.value.request_id, ended.value.why) == (waiting, "cancelled")
 
@@ -187,10 +195,9 @@ def test_waiting_outlives_a_center_that_is_started_again(front: Front) -> None:
             over.wait(20)
 
     over = threading.Event()
-    later(start_again, 1.0)
-    with a_client(url, "alice") as alice:
+    with meanwhile(start_again, 1.0), a_client(url, "alice") as alice:
         alice.wait(waiting, progress=False, patience="20s")
-    over.set()
+        over.set()
 
 
 def test_a_bill_is_what_was_awarded_and_what_is_left(front: Front, alice: Client) -> None:
