@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from operations.callers import digest_of
 from operations.founding import appoint_admin
 from operations.ports.backend import BackendUnavailableError
-from operations.ports.store import StoreUnavailableError
+from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
 from registry.people import Person, Token
 from server import logs
 from server.clock import SystemClock
@@ -58,6 +58,9 @@ def serve(**options: Any) -> None:  # noqa: ANN401 - click's own types; Settings
         raise click.ClickException(
             f"another process serves from {settings.data}: stop it, or name another --data"
         ) from error
+    except SealedOtherwiseError as error:
+        message = f"{settings.data}/sealing.key is not the key that running clusters' credentials were sealed with"
+        raise click.ClickException(f"{message}: put back the one from your backup") from error
     except (StoreUnavailableError, BackendUnavailableError, OSError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
 

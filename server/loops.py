@@ -44,10 +44,11 @@ class Loop:
         self._woken.set()
 
     def stop(self, *, patience_seconds: float) -> None:
-        """Let the running step end and run no other."""
+        """Let the running step end and run no other; a loop that was never started has none."""
         self._stopping.set()
         self._woken.set()
-        self._thread.join(patience_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(patience_seconds)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -20,6 +20,7 @@ from exporters.app import serve as serve_metrics
 from exporters.collector import Collector
 from operations.founding import found_center
 from operations.ports.outside import Pulse
+from server.connections import Connection
 from server.founding import founding
 from server.ids import RandomIds
 from server.settings import Settings, make_data_folder
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 _LOCK: Final = "serve.lock"
 _OPEN_CALLS_SECONDS: Final = 3
+_ACCEPTED_AT_ONCE: Final = 128
 
 
 class AlreadyServedError(Exception):
@@ -109,7 +111,13 @@ def _http_server(center: Center, settings: Settings) -> uvicorn.Server:
         keeps_apart=center.together is None or settings.trust_everyone,
     )
     configuration = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_OPEN_CALLS_SECONDS
+        app,
+        http=Connection,
+        backlog=_ACCEPTED_AT_ONCE,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_OPEN_CALLS_SECONDS,
     )
     return _Server(configuration, app.state.desk.streams)
 

@@ -3,9 +3,10 @@
 import json
 from dataclasses import asdict
 
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 
 from operations.ports.backend import Credentials, Leaf
+from operations.ports.store import SealedOtherwiseError
 
 
 class Seal:
@@ -32,8 +33,11 @@ class Seal:
         """Return what was sealed.
 
         Raises:
-            cryptography.fernet.InvalidToken: it was sealed with another key, or changed since.
+            SealedOtherwiseError: it was sealed with another key, or changed since.
         """
-        written = json.loads(self._fernet.decrypt(sealed))
+        try:
+            written = json.loads(self._fernet.decrypt(sealed))
+        except InvalidToken as error:
+            raise SealedOtherwiseError from error
         leaves = {role: Leaf(**leaf) for role, leaf in written.pop("leaves").items()}
         return Credentials(leaves=leaves, **written)

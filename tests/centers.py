@@ -28,30 +28,15 @@ class RealCenter:
     def __init__(self, data: Path, database: str | None = None) -> None:
         self._data = data
         self._options = ["--database", database] if database else []
+        self._log = data.parent / "serve.log"
         self._serving: subprocess.Popen[str] | None = None
         self.token = ""
         self.url = ""
 
     def start(self) -> None:
         """Serve on any free ports; returns when the API is said to answer."""
-        command = [
-            HAIDANG,
-            "serve",
-            "--data",
-            str(self._data),
-            "--port",
-            "0",
-            "--metrics-port",
-            "0",
-            "--trust-everyone",
-        ]
-        command += ["--node-cores", "16", "--node-memory", "32GiB", *self._options]
-        log = (self._data.parent / "serve.log").open("a")
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
-        self._serving = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
-        )
-        log.close()
+        self._begin()
+        assert self._serving is not None
         assert self._serving.stdout is not None
         for line in self._serving.stdout:
             if line.startswith("center-admin token"):
@@ -60,7 +45,34 @@ class RealCenter:
                 self.url = line.split()[1]
             elif line.startswith("tenants"):
                 return
-        raise AssertionError((self._data.parent / "serve.log").read_text())
+        raise AssertionError(self._log.read_text())
+
+    def refuses_to_start(self) -> str:
+        """Start it where it cannot serve; return what it has said so far."""
+        self._begin()
+        assert self._serving is not None
+        assert self._serving.wait(START_SECONDS) == 1
+        assert self._serving.stdout is not None
+        self._serving.stdout.close()
+        self._serving = None
+        return self._log.read_text()
+
+    @contextmanager
+    def another_key(self) -> Iterator[None]:
+        """Hide the key that credentials were sealed with, for as long as the block lasts."""
+        key, hidden = self._data / "sealing.key", self._data / "sealing.key.hidden"
+        key.rename(hidden)
+        yield
+        hidden.rename(key)
+
+    def _begin(self) -> None:
+        command = [HAIDANG, "serve", "--data", str(self._data), "--port", "0", "--metrics-port", "0"]
+        command += ["--node-cores", "16", "--node-memory", "32GiB", "--trust-everyone", *self._options]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
+        with self._log.open("a") as log:
+            self._serving = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
+            )
 
     def kill(self) -> None:
         """End the serving process as a power cut would."""

@@ -38,6 +38,10 @@ W = TypeVar("W", bound="Work")
 W_co = TypeVar("W_co", bound="Work", covariant=True)
 
 
+class SealedOtherwiseError(Exception):
+    """Credentials in the store were sealed with another key than the one the store was given."""
+
+
 class StoreUnavailableError(Exception):
     """The store did not answer, or others were always in the way: what was asked may or may not be done."""
 
@@ -177,7 +181,11 @@ class Vault(Protocol):
         ...
 
     def get(self, request: RequestId) -> Credentials | None:
-        """Return a cluster's credentials."""
+        """Return a cluster's credentials.
+
+        Raises:
+            SealedOtherwiseError: they were sealed with another key.
+        """
         ...
 
     def destroy(self, request: RequestId) -> None:

@@ -100,3 +100,14 @@ def test_a_worker_that_dies_is_replaced(center: RealCenter) -> None:
         center.wait(token, request, running)
         dask.wait_for_workers(2, timeout=30)
         assert dask.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_center_with_another_key_says_which_file_is_wrong_and_touches_nothing(center: RealCenter) -> None:
+    token = center.admit("vmu", "vision")
+    request = center.submit(token, "vmu.vision")
+    center.wait(token, request, running)
+    center.kill()
+    with center.another_key():
+        assert "sealing.key is not the key" in center.refuses_to_start()
+    center.start()
+    assert running(center.wait(token, request, running))
