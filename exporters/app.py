@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from socketserver import TCPServer, ThreadingMixIn
-from threading import Thread
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -20,6 +21,7 @@ PATH: Final = "/metrics"
 
 _SILENT_CLIENT_SECONDS: Final = 10
 _POLL_SECONDS: Final = 0.2
+_MOST_CLIENTS: Final = 64
 
 
 def make_metrics_app(collector: Collector) -> WSGIApplication:
@@ -91,7 +93,26 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, address: tuple[str, int], exchange: type[_Exchange]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._clients: dict[socket.socket, None] = {}
+        self._changing = Lock()
         super().__init__(address, exchange)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """Answer on a new thread; where there are too many, who is there longest has to leave: no scrape lasts long."""
+        with self._changing:
+            if len(self._clients) >= _MOST_CLIENTS:
+                oldest = next(iter(self._clients))
+                del self._clients[oldest]
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._clients[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as it is inherited
+        """Close a connection and forget it."""
+        with self._changing:
+            self._clients.pop(request, None)
+        super().shutdown_request(request)
 
     def server_bind(self) -> None:
         """Bind without asking a name server who we are, which can take seconds and answers nothing we use."""

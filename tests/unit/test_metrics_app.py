@@ -4,6 +4,7 @@ import gzip
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
@@ -111,6 +112,13 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(server: MetricsServer) 
         begun = time.monotonic()
         assert ask(server).status == 200
         assert time.monotonic() - begun < 5
+
+
+def test_clients_that_stay_make_room_for_those_that_come(server: MetricsServer) -> None:
+    with ExitStack() as stack:
+        first, *_ = [stack.enter_context(socket.create_connection((HOST, server.port), 5)) for _ in range(100)]
+        assert ask(server).status == 200
+        assert first.recv(1) == b""
 
 
 def test_a_client_that_leaves_is_no_error(server: MetricsServer, capfd: pytest.CaptureFixture[str]) -> None:
