@@ -1,10 +1,12 @@
 """What every test runs under: nothing skipped where all must hold, and properties that can be repeated."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.databases import PostgresqlServer
 
 ALL_MUST_HOLD = os.environ.get("CI") == "true"
 
@@ -38,3 +40,17 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refused(report)
     return report
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """One real PostgreSQL for the whole run."""
+    server = PostgresqlServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+    """The address of an empty, migrated database."""
+    return postgresql_server.fresh()

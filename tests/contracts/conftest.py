@@ -7,7 +7,7 @@ import pytest
 from operations.ports.store import Store, Work
 from store.memory import MemoryStore
 from store.transactions import SqlStore
-from tests.databases import PostgresqlServer, SqliteFiles, opened
+from tests.databases import SqliteFiles, opened
 
 
 @pytest.fixture(scope="session")
@@ -15,22 +15,10 @@ def sqlite_files(tmp_path_factory: pytest.TempPathFactory) -> SqliteFiles:
     return SqliteFiles(tmp_path_factory.mktemp("sqlite"))
 
 
-@pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresqlServer]:
-    server = PostgresqlServer()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def sqlite_store(sqlite_files: SqliteFiles) -> Iterator[SqlStore]:
     with sqlite_files.fresh() as url, opened(url) as store:
         yield store
-
-
-@pytest.fixture
-def postgresql_url(postgresql_server: PostgresqlServer) -> str:
-    return postgresql_server.fresh()
 
 
 @pytest.fixture
