@@ -61,11 +61,15 @@ def test_no_token_is_made_for_who_may_more(front: Front) -> None:
 
 
 def test_no_token_is_made_listed_or_revoked_for_who_works_elsewhere_too(front: Front) -> None:
-    front.client("root").put(f"/v1/people/{person_id('bob')}/grants/researcher/hust", json={})
-    tokens, dean = f"/v1/people/{person_id('bob')}/tokens", front.client("dean")
-    assert dean.post(tokens, json={}).status_code == 403
-    assert dean.get(tokens).status_code == 403
-    assert dean.delete(f"{tokens}/{person_id('bob')}").status_code == 403
+    root = front.client("root")
+    root.put(f"/v1/people/{person_id('bob')}/grants/researcher/hust", json={})
+    root.put(f"/v1/people/{person_id('eve')}/grants/institution_admin/hust", json={})
+    tokens = f"/v1/people/{person_id('bob')}/tokens"
+    for name in ("dean", "eve"):
+        admin = front.client(name)
+        assert admin.post(tokens, json={}).status_code == 403
+        assert admin.get(tokens).status_code == 403
+        assert admin.delete(f"{tokens}/{person_id('bob')}").status_code == 403
 
 
 def test_who_kept_a_secret_of_somebody_that_rises_keeps_nothing(front: Front) -> None:
