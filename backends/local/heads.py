@@ -18,6 +18,9 @@ BUSY_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 2.0
 STALE_SECONDS: Final = 10.0
 LONGEST_SILENCE_SECONDS: Final = 60.0
+REST_FACTOR: Final = 10
+"""How much longer a head is left alone than it took to answer: slow ones must not keep the threads from the others."""
+LONGEST_LOGGED: Final = 1000
 THREADS: Final = 8
 MOST_WORKERS: Final = 4096
 LARGEST_NAME: Final = 64
@@ -103,7 +106,7 @@ class Heads:
         return self._heads[request]
 
     def _ask(self, request: RequestId, head: _Head) -> None:
-        claim = None
+        claim, asked = None, time.monotonic()
         try:
             claim = read_claim(head.door.ask("GET", "/state"), now=int(time.time()))
         except NoAnswerError as error:
@@ -116,13 +119,15 @@ class Heads:
                 head.due = time.monotonic() + min(2.0**head.silences, LONGEST_SILENCE_SECONDS)
             else:
                 head.silences, head.answered, head.claim = 0, time.monotonic(), claim
-                head.due = head.answered + (BUSY_SECONDS if claim.idle_since is None else IDLE_SECONDS)
+                rest = BUSY_SECONDS if claim.idle_since is None else IDLE_SECONDS
+                head.due = head.answered + max(rest, REST_FACTOR * (head.answered - asked))
         if changed:
             self._changed()
 
     def _drain(self, request: RequestId, head: _Head, question: Mapping[str, object]) -> None:
         try:
-            log.info("drain", request=request, answer=head.door.ask("POST", "/drain", question))
+            answer = str(head.door.ask("POST", "/drain", question))
+            log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
         except NoAnswerError as error:
             log.warning("a head did not answer to a drain", request=request, error=str(error))
         with self._lock:

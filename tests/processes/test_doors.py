@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -15,9 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from backends.authority import ClusterAuthority
 from backends.local.door import Door, NoAnswerError
+from backends.local.heads import LONGEST_LOGGED, REST_FACTOR, Heads
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
 from tests.machine import Machine, TestCluster, a_machine, until
@@ -198,3 +201,29 @@ def test_a_head_that_answers_as_it_likes_holds_nobody_up(answer: list[bytes], pa
         with contextlib.closing(asked), pytest.raises(NoAnswerError, match=re.compile(error)):
             asked.ask("GET", "/state")
         assert time.monotonic() - began < 2.0
+
+
+def answered_with(fields: dict[str, object]) -> list[bytes]:
+    body = json.dumps(fields).encode()
+    return [b"HTTP/1.1 200 OK\r\n", b"Content-Length: %d\r\n\r\n" % len(body), body]
+
+
+def test_the_longer_a_head_takes_the_less_often_it_is_asked() -> None:
+    state: dict[str, object] = {"workers": [], "idle_since": None, "desired_workers": 0, "clients": 0, "tasks": 0}
+    with a_tenants_head(answered_with(state), 0.2) as (credentials, port):
+        heads = Heads(lambda: None)
+        heads.know(STRANGER, credentials)
+        until(lambda: heads.look({STRANGER: port}))
+        known = heads._heads[STRANGER]
+        assert known.due - known.answered >= 0.4 * REST_FACTOR
+        heads.close()
+
+
+def test_a_head_does_not_fill_the_centers_log() -> None:
+    with a_tenants_head(answered_with({"workers": "x" * 100_000}), 0) as (credentials, port), capture_logs() as logs:
+        heads = Heads(lambda: None)
+        heads.know(STRANGER, credentials)
+        assert heads.drain(STRANGER, port, {"workers": []})
+        (said,) = until(lambda: [line for line in logs if line["event"] == "drain"])
+        heads.close()
+    assert len(said["answer"]) <= LONGEST_LOGGED

@@ -17,6 +17,8 @@ from haidang.inside import kernel, roles, runs
 
 HEAD_PATIENCE_SECONDS: Final = 60.0
 LARGEST_CREDENTIALS_BYTES: Final = 64 * 1024
+MOST_THREADS: Final = 8192
+"""Of all processes of one uid together: what forks without end meets this before it has every number there is."""
 _LARGEST_ADDRESS: Final = 256
 
 # Exit statuses of our own, so that the keeper can say what happened.
@@ -98,6 +100,7 @@ def _enter(part: Part) -> None:
     os.chdir(part.home)
     os.environ.update(HOME=str(part.home), TMPDIR=str(part.home), PWD=str(part.home))
     if (unix_uid := part.start.unix_uid) is not None:
+        resource.setrlimit(resource.RLIMIT_NPROC, (MOST_THREADS, MOST_THREADS))
         os.setgroups([])
         os.setresgid(unix_uid, unix_uid, unix_uid)
         os.setresuid(unix_uid, unix_uid, unix_uid)
