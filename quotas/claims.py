@@ -42,18 +42,16 @@ class Tree:
     def __init__(self, shares: Iterable[Share]) -> None:
         self._shares = {(share.id, share.pool): share for share in shares}
         self._kept: dict[tuple[ShareId | None, PoolId], Resources] = {}
+        self._paths: dict[tuple[ProjectId, PoolId], tuple[Level, ...]] = {}
         for share in self._shares.values():
             self._add_kept(share, share.unused_kept)
 
     def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
         """Return the levels from the center down to a project; empty if the project has no share in the pool."""
-        levels: list[Level] = []
-        share = self._shares.get((ShareId(project), pool))
-        while share is not None:
-            kept = self._kept[share.parent, pool] - share.unused_kept
-            levels.append(Level(share=share, kept_by_siblings=kept))
-            share = self._shares.get((share.parent, pool)) if share.parent else None
-        return tuple(reversed(levels))
+        known = self._paths.get((project, pool))
+        if known is None:
+            known = self._paths[project, pool] = self._path(project, pool)
+        return known
 
     def copy(self) -> Tree:
         """Return a tree of its own with the same grants."""
@@ -66,6 +64,16 @@ class Tree:
             after = replace(before, granted=before.granted + amount)
             self._shares[before.id, pool] = after
             self._add_kept(before, after.unused_kept - before.unused_kept)
+        self._paths.clear()
+
+    def _path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
+        levels: list[Level] = []
+        share = self._shares.get((ShareId(project), pool))
+        while share is not None:
+            kept = self._kept[share.parent, pool] - share.unused_kept
+            levels.append(Level(share=share, kept_by_siblings=kept))
+            share = self._shares.get((share.parent, pool)) if share.parent else None
+        return tuple(reversed(levels))
 
     def _add_kept(self, share: Share, amount: Resources) -> None:
         key = (share.parent, share.pool)

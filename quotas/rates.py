@@ -1,5 +1,6 @@
 """The dated rate card, and the price of holding an amount for a time."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -84,7 +85,8 @@ def dearest_hour(rule: RateRule) -> MicroCredits:
 
 def price_of_all(rule: RateRule, shapes: Sequence[Resources], seconds: int, *, percent: int) -> MicroCredits:
     """Return the price of holding several shapes for the same whole seconds, each rounded by itself."""
-    return MicroCredits(sum(price(rule, shape, seconds * 1000, percent=percent) for shape in shapes))
+    counts = Counter(shapes)
+    return MicroCredits(sum(price(rule, one, seconds * 1000, percent=percent) * n for one, n in counts.items()))
 
 
 def drivers(rule: RateRule, shape: Resources) -> tuple[ResourceName, ...]:

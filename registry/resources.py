@@ -98,10 +98,14 @@ class Resources:
 
     def least(self, other: Resources) -> Resources:
         """Return the smaller of each pair of numbers."""
+        if not (self.gpus or other.gpus):
+            return Resources(millicores=min(self.millicores, other.millicores), memory=min(self.memory, other.memory))
         return Resources.of((name, min(self.amount(name), other.amount(name))) for name in names(self, other))
 
     def most(self, other: Resources) -> Resources:
         """Return the larger of each pair of numbers."""
+        if not (self.gpus or other.gpus):
+            return Resources(millicores=max(self.millicores, other.millicores), memory=max(self.memory, other.memory))
         return Resources.of((name, max(self.amount(name), other.amount(name))) for name in names(self, other))
 
 

@@ -8,7 +8,7 @@ from registry.centers import Node, NodeState
 from registry.ids import NodeId, PoolId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster
-from scheduler.fitting import Packing, place
+from scheduler.fitting import Crowded, Packing, place
 from scheduler.policy import Policy
 from scheduler.profile import Return, in_time, releases_at, returns
 from scheduler.requests import Request
@@ -69,11 +69,13 @@ class Floor:
         self._policy = policy
         self._now = now
         self._free: dict[PoolId, dict[NodeId, Resources]] = {}
+        self._capacity: dict[PoolId, dict[NodeId, Resources]] = {}
         self._coming: dict[PoolId, list[Return]] = {}
         self._reservations: dict[PoolId, list[Reservation]] = {}
         for node in nodes:
             if node.state is NodeState.READY:
                 self._free.setdefault(node.pool, {})[node.id] = node.free
+                self._capacity.setdefault(node.pool, {})[node.id] = node.capacity
         for cluster in clusters:
             self._expect(cluster)
 
@@ -107,14 +109,20 @@ class Floor:
         self._expect(cluster)
 
     def reserve(self, request: Request, tree: Tree) -> Reservation | None:
-        """Protect the start of a request, if the policy has a reservation left and a moment can be told."""
+        """Protect the start of a request, if the policy has a reservation left and a moment can be told.
+
+        Asked of every blocked request, so it costs little to say no: `tree` is copied, and the times to come are gone
+        through, only for a gang that the ready nodes could hold at all.
+        """
         kept = self._reservations.setdefault(request.pool, [])
         if len(kept) >= self._policy.reservations:
+            return None
+        if isinstance(place(request, self._capacity.get(request.pool, {})), Crowded):
             return None
         base = self.free(request.pool)
         for earlier in kept:
             base = {node: amount.least(earlier.beside[node]) for node, amount in base.items()}
-        reservation = reserve(request, base, tree, self._coming.get(request.pool, ()))
+        reservation = reserve(request, base, tree.copy(), self._coming.get(request.pool, ()))
         if reservation is not None:
             kept.append(reservation)
         return reservation

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from registry.ids import InstitutionId, PoolId, RequestId, ShareId
+from registry.ids import InstitutionId, PoolId, RequestId, Seconds, ShareId
 from registry.resources import NOTHING, Resources, dominant_ppm
 from scheduler.clusters import Cluster, Process
 from scheduler.plan import Growth
@@ -19,20 +20,26 @@ def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
     """Give elastic workers, one at a time, to the institution that holds the least of its entitlement.
 
     Weighted max-min on dominant shares (Ghodsi et al., "Dominant Resource Fairness", NSDI 2011); inside one
-    institution the oldest request goes first. A cluster that cannot be given one more is not asked again.
+    institution the oldest request goes first. A cluster that cannot be given one more is not asked again. What is
+    given only ever raises an institution's part, so a stale place in the heap is too early, as in `in_turn`.
     """
     scale = _Scale(snapshot)
-    hungry = [appetite for cluster in snapshot.clusters() if (appetite := _Appetite.of(cluster))]
-    given: dict[RequestId, list[Process]] = {appetite.request.id: [] for appetite in hungry}
+    hungry = [(*scale.place(one.request), one) for cluster in snapshot.clusters() if (one := _Appetite.of(cluster))]
+    given: dict[RequestId, list[Process]] = {appetite.request.id: [] for *_, appetite in hungry}
+    heapq.heapify(hungry)
     while hungry:
-        appetite = min(hungry, key=lambda one: (scale.satisfaction(one.request), one.request.submitted, one.request.id))
+        *stale, appetite = hungry[0]
+        fresh = scale.place(appetite.request)
+        if fresh > tuple(stale):
+            heapq.heapreplace(hungry, (*fresh, appetite))
+            continue
         more = given[appetite.request.id]
         process = room.grow(appetite.cluster, appetite.request.next_ordinal + len(more))
         if process is not None:
             more.append(process)
             scale.add(appetite.request, process)
         if process is None or len(more) == appetite.missing:
-            hungry.remove(appetite)
+            heapq.heappop(hungry)
             if more:
                 yield Growth(request=appetite.request, processes=tuple(more))
 
@@ -69,8 +76,11 @@ class _Scale:
     def add(self, request: Request, process: Process) -> None:
         self._held[request.institution, request.pool] += self._ppm(request.pool, process.shape)
 
-    def satisfaction(self, request: Request) -> float:
-        """Return what the institution of a request holds as a multiple of its nominal quota."""
+    def place(self, request: Request) -> tuple[float, Seconds, RequestId]:
+        """Return a request's place: by what its institution holds as a multiple of its nominal quota, then by age."""
+        return self._satisfaction(request), request.submitted, request.id
+
+    def _satisfaction(self, request: Request) -> float:
         share = self._shares.get((ShareId(request.institution), request.pool))
         entitled = self._ppm(request.pool, share.quota.nominal) if share else 0
         return self._held[request.institution, request.pool] / entitled if entitled else float("inf")

@@ -26,7 +26,7 @@ class Rank:
     at a tenth, of the project. `slowdown` is wait / (log2(1 + n) x walltime) after Gaussier et al., "Improving
     backfilling by using machine learning to predict running times" (SC 2015) and Tang et al., "Fault-aware,
     utility-based job scheduling on Blue Gene/P systems" (Cluster 2009), with the walltime bounded from below and n
-    the total of the dominant resource in hundredths of the pool, so that splitting a request gains nothing.
+    the total of the dominant resource in hundredths of the pool: many small workers weigh what few large ones do.
     """
 
     class_weight: float
@@ -46,11 +46,13 @@ class Standings:
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
         self._policy = snapshot.policy
         self._shares = snapshot.shares
-        self._used: dict[tuple[ShareId, PoolId], float] = {}
+        # Whole numbers: a sum of fractions would depend on their order, and with it who is next.
+        self._used: dict[tuple[ShareId, PoolId], int] = {}
+        self._factors: dict[tuple[ShareId, PoolId], float] = {}
         self._wholes = snapshot.wholes()
         for day in snapshot.days.values():
             age = max(0, now - (day.day * DAY + DAY // 2))
-            self._add(day.share, day.pool, day.ppm_seconds * 2.0 ** (-age / self._policy.half_life_seconds))
+            self._add(day.share, day.pool, round(day.ppm_seconds * 2.0 ** (-age / self._policy.half_life_seconds)))
         for cluster in snapshot.clusters():
             for process in cluster.processes:
                 uncharged = process.charged_until or process.started
@@ -68,10 +70,10 @@ class Standings:
 
         Use is the mean over the half-life's window; the entitlement is the nominal quota as a part of the pool.
         """
-        vertex = self._shares.get((share, pool))
-        entitled = dominant_ppm(vertex.quota.nominal, self._wholes.get(pool, NOTHING)) if vertex else 0
-        mean_ppm = self._used.get((share, pool), 0.0) * log(2) / self._policy.half_life_seconds
-        return 2.0 ** -(mean_ppm / entitled) if entitled else 0.0
+        known = self._factors.get((share, pool))
+        if known is None:
+            known = self._factors[share, pool] = self._factor(share, pool)
+        return known
 
     def rank(self, request: Request, now: Seconds) -> Rank:
         """Return the factors of a request's place."""
@@ -87,8 +89,15 @@ class Standings:
             overdue=waited > rule.overtaking_seconds,
         )
 
-    def _add(self, share: ShareId, pool: PoolId, ppm_seconds: float) -> None:
-        self._used[share, pool] = self._used.get((share, pool), 0.0) + ppm_seconds
+    def _factor(self, share: ShareId, pool: PoolId) -> float:
+        vertex = self._shares.get((share, pool))
+        entitled = dominant_ppm(vertex.quota.nominal, self._wholes.get(pool, NOTHING)) if vertex else 0
+        mean_ppm = self._used.get((share, pool), 0) * log(2) / self._policy.half_life_seconds
+        return 2.0 ** -(mean_ppm / entitled) if entitled else 0.0
+
+    def _add(self, share: ShareId, pool: PoolId, ppm_seconds: int) -> None:
+        self._used[share, pool] = self._used.get((share, pool), 0) + ppm_seconds
+        self._factors.pop((share, pool), None)
 
 
 def in_turn(pending: Iterable[Request], standings: Standings, now: Seconds) -> Iterator[Request]:

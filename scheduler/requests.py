@@ -17,7 +17,7 @@ from registry.ids import (
     RequestId,
     Seconds,
 )
-from registry.resources import GIB, MIB, Resources, total
+from registry.resources import GIB, MIB, Resources
 from registry.tags import Tags
 
 NAME_LENGTH: Final = 100
@@ -104,7 +104,7 @@ class Draft:
 
     def gang_total(self) -> Resources:
         """Return what the gang takes altogether."""
-        return total(self.gang())
+        return self.head + self.worker * self.workers_min
 
     def accepted(self, now: Seconds) -> Request:
         """Return the draft as a pending request."""

@@ -76,7 +76,7 @@ class Room:
 
     def reserve(self, request: Request) -> Reservation | None:
         """Protect the start of a request that only nodes stop: what else it will need is kept for it from now on."""
-        reservation = self._floor.reserve(request, self._tree.copy())
+        reservation = self._floor.reserve(request, self._tree)
         if reservation is not None:
             allocation = covering(self._credit.of(request.project), self._price(request), self._now)
             assert allocation is not None, request

@@ -7,15 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.claims import Tree, claimable
-from registry.ids import RequestId, Seconds
+from registry.ids import RequestId, Seconds, ShareId
 from registry.resources import NOTHING, total
 from scheduler.decide import decide
 from scheduler.explain import explain
-from scheduler.facts import Fact
-from scheduler.policy import DEFAULT_POLICY
+from scheduler.facts import DayOfUse, Fact
+from scheduler.ordering import Standings
+from scheduler.policy import DAY, DEFAULT_POLICY
 from scheduler.requests import State
 from scheduler.snapshot import Snapshot
-from tests.builders import NOW, POOL, a_snapshot
+from tests.builders import NOW, POOL, a_node, a_snapshot, cores, facts_of_a_center
 from tests.properties.worlds import applied, ended, facts, overfull, snapshots
 
 FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
@@ -42,6 +43,22 @@ def test_the_plan_does_not_depend_on_the_order_of_the_facts(some: list[Fact], ch
     shuffled = list(some)
     chance.shuffle(shuffled)
     assert decide(a_snapshot(shuffled), NOW) == decide(a_snapshot(some), NOW)
+
+
+@given(
+    st.lists(st.integers(1, 10**12), min_size=2, max_size=40), st.integers(0, 10**6), st.randoms(use_true_random=False)
+)
+def test_the_standing_of_a_share_does_not_depend_on_the_order_of_its_days(
+    uses: list[int], since: int, chance: random.Random
+) -> None:
+    today, share = NOW // DAY, ShareId("vmu")
+    days = [DayOfUse(share=share, pool=POOL, day=today - n, ppm_seconds=use) for n, use in enumerate(uses)]
+    center = facts_of_a_center([a_node()], ["vmu.vision"], cores(1, 4))
+    shuffled = list(days)
+    chance.shuffle(shuffled)
+    now = Seconds(NOW + since)
+    factors = {Standings(a_snapshot([*center, *some]), now).factor(share, POOL) for some in (days, shuffled)}
+    assert len(factors) == 1
 
 
 @given(snapshots())

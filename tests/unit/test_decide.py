@@ -1,6 +1,8 @@
 """Sentences about single decisions of a cycle."""
 
+import sys
 from dataclasses import replace
+from itertools import count
 
 from haidang.inside.runs import ProcessName
 
@@ -149,3 +151,27 @@ def test_a_cluster_that_was_scaled_until_its_numbers_ran_out_gets_no_worker_that
     growths = decide(running.with_facts([tired]), NOW).growths
     names = [process.name for growth in growths for process in growth.processes]
     assert [ProcessName.parse(name).ordinal for name in names] == [LAST_ORDINAL]
+
+
+def test_a_long_queue_is_decided_in_a_time_that_grows_with_it_alone() -> None:
+    assert calls_to_decide(200) < 5 * calls_to_decide(50)
+
+
+def calls_to_decide(size: int) -> int:
+    """Return how many calls a cycle makes that has as many running clusters, waiting requests and projects."""
+    projects, crowd = [f"vmu.p{number}" for number in range(size)], RequestClass.SCAVENGER
+    facts = facts_of_a_center([a_node(capacity=cores(1.5 * size, 64 * size))], projects)
+    running = placed(
+        a_snapshot([*facts, *(a_request(1 + n, one, request_class=crowd) for n, one in enumerate(projects))])
+    )
+    waiting = [a_request(1 + size + n, one, request_class=crowd) for n, one in enumerate(projects)]
+    greedy = [replace(cluster.request, workers_wanted=4) for cluster in running.clusters()]
+    full = running.with_facts([*waiting, *greedy])
+    assert len(full.clusters()) == size
+    calls = count()
+    sys.setprofile(lambda _frame, event, _argument: next(calls) if event == "call" else None)
+    try:
+        decide(full, NOW)
+    finally:
+        sys.setprofile(None)
+    return next(calls)
