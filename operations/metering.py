@@ -1,6 +1,8 @@
 """What clusters used becomes charges: hourly while they run, and once more when a process is seen to have ended."""
 
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 from operations.clusters import bearer_of, finish, free_slot, let_end, refill, slot_of
 from operations.events import Event, EventKind
@@ -8,6 +10,7 @@ from operations.ports.store import Work
 from quotas.charges import Tariff, Use, charges
 from quotas.ledger import HOUR_SECONDS, EntryKey, hold_entry, windows
 from quotas.rates import card_at, price
+from quotas.reasons import NoCredit
 from registry.centers import NodeState
 from registry.ids import MicroCredits, RequestId, Seconds, ShareId
 from registry.resources import dominant_ppm
@@ -74,7 +77,7 @@ def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy,
     charged = _price(tariff, slot, (slot.charged_until or begun) - begun)
     missing = MicroCredits(max(0, _price(tariff, slot, until - begun) - charged - slot.hold))
     key = EntryKey(f"hold:{slot.name}:{until}")
-    refused = work.accounts.hold(hold_entry(bearer_of(request), key, missing, now)) if missing else None
+    refused = _hold_more(work, request, key, missing, now) if missing else None
     if refused is None:
         work.clusters.swap(slot, replace(slot, hold=MicroCredits(slot.hold + missing), lease_until=until))
         return
@@ -83,13 +86,23 @@ def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy,
     work.journal.add([Event(request=request.id, at=now, kind=EventKind.SHRANK, details=(why,))])
 
 
+def _hold_more(work: Work, request: Request, key: EntryKey, amount: MicroCredits, now: Seconds) -> NoCredit | None:
+    """Hold more of a running request's allocation, or say why not: new holds need its period to be open."""
+    assert request.allocation is not None, request
+    if not work.accounts.get(request.allocation).open_at(now):
+        return NoCredit(project=request.project, needed=amount, available=MicroCredits(0))
+    return work.accounts.hold(hold_entry(bearer_of(request), key, amount, now))
+
+
 def _absorb(work: Work, request: Request, seen: ObservedProcess, policy: Policy) -> None:
-    """Charge the center with a process that fills no slot, unless its first hour is in the ledger already."""
+    """Charge the center with each hour of a process that fills no slot, unless it is in the ledger already."""
     slot = next((one for one in work.clusters.slots(seen.request) if one.ordinal == seen.ordinal), None)
     if slot is None or seen.ended is None:
         return
     use = _use(replace(slot, charged_until=None), seen, seen.ended)
-    work.accounts.post(charges(bearer_of(request), _tariff(work, request, policy), use, MicroCredits(0)).entries)
+    due = charges(bearer_of(request), _tariff(work, request, policy), use, MicroCredits(0))
+    for _, hour in groupby(due.entries, key=attrgetter("at")):
+        work.accounts.post(tuple(hour))
 
 
 def _price(tariff: Tariff, slot: Process, seconds: int) -> int:
@@ -117,7 +130,7 @@ def _count_use(work: Work, request: Request, slot: Process, use: Use) -> None:
     path = work.capacity.path(request.project, request.pool)
     if not path:
         return
-    ppm = dominant_ppm(slot.shape, path[0].share.quota.nominal)
+    ppm = dominant_ppm(slot.shape, path[0].share.limit)
     work.accounts.use(
         DayOfUse(share=share, pool=request.pool, day=hour.begins // DAY, ppm_seconds=ppm * (hour.ends - hour.begins))
         for hour in windows(use.uid, use.shape, use.begins, use.ends)

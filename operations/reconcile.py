@@ -18,7 +18,7 @@ from scheduler.diff import diff
 from scheduler.idleness import idle_too_long
 from scheduler.observed import HeadClaim, Observed, ObservedProcess
 from scheduler.policy import Policy
-from scheduler.requests import End
+from scheduler.requests import End, Request
 from scheduler.steps import StartProcesses, Step
 
 log = structlog.get_logger()
@@ -39,14 +39,15 @@ class Pass:
 def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
     """Observe, compare, act, write down. Safe to die anywhere in it: the next pass finds what is left to do.
 
-    What is desired is read after observing, so that every process that was seen is known if it is ours.
+    What is desired is read after observing, so that every process that was seen is known if it is ours. The time is
+    read before: what was seen to live has lived until then, and is charged for no second more.
 
     Raises:
         BackendUnavailableError: nothing could be observed, so nothing was done.
     """
+    now = ports.clock.now()
     observed = ports.backend.observe()
     desired = ports.store.read(desired_clusters)
-    now = ports.clock.now()
     steps = diff(desired, observed, policy, now)
     begun = sum(_carry_out(ports, step, now) for step in steps)
     changes = tuple(_changes(desired, observed, policy, now))
@@ -116,14 +117,16 @@ def _changes(desired: Sequence[Cluster], observed: Observed, policy: Policy, now
     for cluster in desired:
         for slot in cluster.processes:
             if process := seen.get(slot.name):
-                yield from _slot_changes(slot, process, policy, now)
+                yield from _news_of(slot, process, policy, now)
+                if process.ended is None and _renews(cluster.request, slot, policy, now):
+                    yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
         if why := _must_end(cluster, observed.heads.get(cluster.request.id), policy, now):
             yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
         if unseen := _unseen(cluster, seen):
             yield partial(free_unseen, request_id=cluster.request.id, names=unseen, now=now)
 
 
-def _slot_changes(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Change]:
+def _news_of(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Change]:
     if seen.ended is not None:
         return
     if (slot.uid, slot.started, slot.address) != (seen.uid, seen.started, seen.address):
@@ -131,8 +134,13 @@ def _slot_changes(slot: Process, seen: ObservedProcess, policy: Policy, now: Sec
     since = slot.charged_until or slot.started
     if since is not None and since // HOUR_SECONDS < now // HOUR_SECONDS:
         yield partial(accrue, seen=seen, policy=policy, now=now)
-    if slot.wanted and slot.lease_until is not None and slot.lease_until - now < policy.lease_seconds // 2:
-        yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
+
+
+def _renews(request: Request, slot: Process, policy: Policy, now: Seconds) -> bool:
+    """Tell whether half of a lease is over; one that lasts until the deadline is never renewed."""
+    if not slot.wanted or slot.lease_until is None or slot.lease_until == request.deadline:
+        return False
+    return slot.lease_until - now < policy.lease_seconds // 2
 
 
 def _must_end(cluster: Cluster, claim: HeadClaim | None, policy: Policy, now: Seconds) -> End | None:

@@ -66,10 +66,10 @@ class Credit:
         """Return the allocations of a project."""
         return tuple(self._by_project.get(project, {}).values())
 
-    def left(self, project: ProjectId, allocation: AllocationId) -> MicroCredits:
-        """Return what an allocation may still hold, open or not; nothing if the project has none by that id."""
+    def left(self, project: ProjectId, allocation: AllocationId, now: Seconds) -> MicroCredits:
+        """Return what may still be held of an allocation; nothing outside its period, or if it is not the project's."""
         found = self._by_project.get(project, {}).get(allocation)
-        return found.available if found else MicroCredits(0)
+        return found.available if found and found.open_at(now) else MicroCredits(0)
 
     def hold(self, project: ProjectId, allocation: AllocationId, amount: MicroCredits) -> None:
         """Set an amount of an allocation aside."""

@@ -100,7 +100,7 @@ class Room:
         if self._over_quota(request, request.worker, ends):
             return None
         hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
-        if hold > self._credit.left(request.project, request.allocation):
+        if hold > self._credit.left(request.project, request.allocation, self._now):
             return None
         process = Process(
             request=request.id,
