@@ -1,6 +1,6 @@
 """One pass that brings the outside world to what was decided, and writes down what became of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +10,7 @@ from operations.clusters import free_unseen, let_end, record
 from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials
-from operations.ports.store import Work
+from operations.ports.store import StoreUnavailableError, Work
 from quotas.ledger import HOUR_SECONDS
 from registry.ids import RequestId, Seconds
 from scheduler.clusters import Cluster, Process
@@ -23,17 +23,23 @@ from scheduler.steps import StartProcesses, Step
 
 log = structlog.get_logger()
 
-Change = Callable[[Work], None]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing to write about one request."""
+
+    request: RequestId
+    write: Callable[[Work], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """What one pass did: steps begun and failed, changes written, ended processes settled and forgotten."""
+    """What one pass did: steps begun, changes written, ended processes settled and forgotten, and what failed of it."""
 
     begun: int
-    failed: int
     written: int
     settled: int
+    failed: int
 
 
 def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
@@ -49,12 +55,13 @@ def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
     observed = ports.backend.observe()
     desired = ports.store.read(desired_clusters)
     steps = diff(desired, observed, policy, now)
-    begun = sum(_carry_out(ports, step, now) for step in steps)
     changes = tuple(_changes(desired, observed, policy, now))
-    for change in changes:
-        ports.store.transact(change)
-    settled = sum(_settle(ports, seen, policy, now) for seen in observed.processes)
-    return Pass(begun=begun, failed=len(steps) - begun, written=len(changes), settled=settled)
+    ended = tuple(seen for seen in observed.processes if seen.ended is not None)
+    begun = sum(_alone(step.request, partial(_carry_out, ports, step, now)) for step in steps)
+    written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
+    settled = sum(_alone(seen.request, partial(_settle, ports, seen, policy, now)) for seen in ended)
+    failed = len(steps) + len(changes) + len(ended) - begun - written - settled
+    return Pass(begun=begun, written=written, settled=settled, failed=failed)
 
 
 def acquaint(ports: Ports[Work]) -> None:
@@ -83,14 +90,27 @@ def keep_credentials(work: Work, request: RequestId, credentials: Credentials) -
     return kept
 
 
-def _carry_out(ports: Ports[Work], step: Step, now: Seconds) -> bool:
-    """Begin one step; a failure is its own, the next pass tries again."""
+def _alone(request: RequestId, deed: Callable[[], None]) -> bool:
+    """Do one thing for one cluster. Its failure is its own: told, no other cluster's, and tried again at the next pass.
+
+    Raises:
+        StoreUnavailableError: nothing else could be done either.
+    """
     try:
-        ports.backend.carry_out(step, _credentials(ports, step, now))
+        deed()
+    except StoreUnavailableError:
+        raise
     except BackendUnavailableError as error:
-        log.warning("step failed", step=type(step).__name__, request=step.request, error=str(error))
+        log.warning("the backend did not do its part", request=request, error=str(error))
+        return False
+    except Exception:
+        log.exception("a cluster could not be reconciled", request=request)
         return False
     return True
+
+
+def _carry_out(ports: Ports[Work], step: Step, now: Seconds) -> None:
+    ports.backend.carry_out(step, _credentials(ports, step, now))
 
 
 def _credentials(ports: Ports[Work], step: Step, now: Seconds) -> Credentials | None:
@@ -102,31 +122,40 @@ def _credentials(ports: Ports[Work], step: Step, now: Seconds) -> Credentials | 
     return kept
 
 
-def _settle(ports: Ports[Work], seen: ObservedProcess, policy: Policy, now: Seconds) -> bool:
+def _settle(ports: Ports[Work], seen: ObservedProcess, policy: Policy, now: Seconds) -> None:
     """Settle a process that ended, and only then remove its last trace."""
-    if seen.ended is None:
-        return False
     ports.store.transact(settle, seen, policy, now=now)
     ports.backend.forget(seen.name, seen.uid)
-    return True
 
 
 def _changes(desired: Sequence[Cluster], observed: Observed, policy: Policy, now: Seconds) -> Iterator[Change]:
     """Yield what has to be written: news of processes, charges and leases that are due, clusters that must end."""
     seen = {process.name: process for process in observed.processes}
     for cluster in desired:
-        for slot in cluster.processes:
-            if process := seen.get(slot.name):
-                yield from _news_of(slot, process, policy, now)
-                if process.ended is None and _renews(cluster.request, slot, policy, now):
-                    yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
-        if why := _must_end(cluster, observed.heads.get(cluster.request.id), policy, now):
-            yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
-        if unseen := _unseen(cluster, seen):
-            yield partial(free_unseen, request_id=cluster.request.id, names=unseen, now=now)
+        request = cluster.request
+        for write in _writes(cluster, seen, observed.heads.get(request.id), policy, now):
+            yield Change(request=request.id, write=write)
 
 
-def _news_of(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Change]:
+def _writes(
+    cluster: Cluster,
+    seen: Mapping[str, ObservedProcess],
+    claim: HeadClaim | None,
+    policy: Policy,
+    now: Seconds,
+) -> Iterator[Callable[[Work], None]]:
+    for slot in cluster.processes:
+        if process := seen.get(slot.name):
+            yield from _news_of(slot, process, policy, now)
+            if process.ended is None and _renews(cluster.request, slot, policy, now):
+                yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
+    if why := _must_end(cluster, claim, policy, now):
+        yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
+    if unseen := _unseen(cluster, seen):
+        yield partial(free_unseen, request_id=cluster.request.id, names=unseen, now=now)
+
+
+def _news_of(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Callable[[Work], None]]:
     if seen.ended is not None:
         return
     if (slot.uid, slot.started, slot.address) != (seen.uid, seen.started, seen.address):
@@ -145,18 +174,17 @@ def _renews(request: Request, slot: Process, policy: Policy, now: Seconds) -> bo
 
 def _must_end(cluster: Cluster, claim: HeadClaim | None, policy: Policy, now: Seconds) -> End | None:
     request, head = cluster.request, cluster.head
-    assert request.placed is not None, request
     assert request.deadline is not None, request
     if request.ending is not None:
         return None
     if now >= request.deadline:
         return End.WALLTIME
-    if (head is None or not head.ready) and now - request.placed >= policy.start_patience_seconds:
+    if head and head.started and not head.ready and now - head.started >= policy.start_patience_seconds:
         return End.NEVER_STARTED
     return End.IDLE if idle_too_long(request, claim, now) else None
 
 
-def _unseen(cluster: Cluster, seen: dict[str, ObservedProcess]) -> frozenset[str]:
+def _unseen(cluster: Cluster, seen: Mapping[str, ObservedProcess]) -> frozenset[str]:
     """Return the slots that nobody wants any more and whose processes do not exist."""
     return frozenset(
         slot.name

@@ -44,6 +44,7 @@ def _where(command: F) -> F:
 @click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
 @click.option("--node-cores", type=float, help="Cores this machine offers.  [HAIDANG_NODE_CORES; all]")
 @click.option("--node-memory", help="Memory this machine offers, as 8GiB.  [HAIDANG_NODE_MEMORY; all]")
+@click.option("--cgroup", help="A folder of control groups delegated to the center.  [HAIDANG_CGROUP; none]")
 @click.option("--trust-everyone", is_flag=True, default=None, help="Without root: accept several institutions.")
 def serve(**options: Any) -> None:  # noqa: ANN401 - click's own types; Settings checks each
     """Run a center on this machine: API, scheduler, reconciler and exporter in one process.

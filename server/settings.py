@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cryptography.fernet import Fernet
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, DirectoryPath, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.centers import Environment
@@ -35,7 +35,8 @@ def machine_memory() -> ByteSize:
 class Settings(BaseSettings):
     """Everything a center has to be told; each also reads `HAIDANG_NAME`, and an option goes before that.
 
-    `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has.
+    `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has. `cgroup` is a folder
+    of control groups that was delegated to the center: the kernel then bounds memory, not the keepers' samples.
     """
 
     model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     node_cores: Annotated[float, Field(ge=0.001, le=100_000)] = Field(default_factory=machine_cores)
     node_memory: Annotated[ByteSize, Field(gt=0)] = Field(default_factory=machine_memory)
     trust_everyone: bool = False
+    cgroup: DirectoryPath | None = None
 
     @property
     def database_url(self) -> str:

@@ -71,6 +71,7 @@ def wire(settings: Settings) -> Center:
         scratch=settings.private_scratch if together else settings.public_scratch,
         environments={environment.id: Path(environment.path)},
         separate_uids=together is None,
+        cgroup=settings.cgroup,
     )
     ports: Ports[Office] = Ports(
         store=store, backend=backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()

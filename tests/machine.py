@@ -47,6 +47,7 @@ class Machine:
 
     folder: Path
     separate_uids: bool = False
+    cgroup: Path | None = None
     clusters: list[TestCluster] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,6 +59,7 @@ class Machine:
             scratch=self.folder / "scratch",
             environments={HERE: Path(sys.prefix)},
             separate_uids=self.separate_uids,
+            cgroup=self.cgroup,
         )
 
     @property
@@ -200,10 +202,10 @@ def security(credentials: Credentials) -> Security:
 
 
 @contextmanager
-def a_machine(*, separate_uids: bool = False) -> Iterator[Machine]:
+def a_machine(*, separate_uids: bool = False, cgroup: Path | None = None) -> Iterator[Machine]:
     folder = Path(tempfile.mkdtemp(prefix="haidang-test-"))
     folder.chmod(0o755)
-    machine = Machine(folder=folder, separate_uids=separate_uids)
+    machine = Machine(folder=folder, separate_uids=separate_uids, cgroup=cgroup)
     try:
         yield machine
     finally:
