@@ -79,7 +79,7 @@ def create_app(
         generate_unique_id_function=_name,
     )
     streams = Streams(rhythm)
-    ports.store.subscribe(streams.wake)
+    ports.store.subscribe(streams.hear)
     app.state.desk = Desk(
         ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams, keeps_apart=keeps_apart
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from api.problems import refused
 from api.schemas.events import EventOut
+from operations.events import Event
 from operations.permitted import Place, Story
 from operations.reasons import TooManyStreams
-from registry.ids import PersonId
+from registry.ids import PersonId, RequestId
 
 _READERS: Final = 4
 """Threads that read for all streams, so that many of them never keep a route from its thread."""
@@ -30,11 +31,11 @@ _READERS: Final = 4
 class Rhythm:
     """The times of a stream, in seconds, and how many one person may have open.
 
-    A stream looks for news when the store has written, at most once in `gap_seconds`, and also without a sign that
-    often in vain: at first soon, then every `poll_seconds`.
+    A stream looks for news when a commit has told some of its request, at most once in `gap_seconds`, and also without
+    a sign that often in vain: at first soon, then every `poll_seconds`.
     """
 
-    gap_seconds: float = 0.03
+    gap_seconds: float = 0.01
     poll_seconds: float = 2.0
     heartbeat_seconds: float = 15.0
     recheck_seconds: float = 30.0
@@ -44,6 +45,37 @@ class Rhythm:
 STEADY: Final = Rhythm()
 
 
+class Listening:
+    """What one open stream waits for.
+
+    `promised` counts the events of which a commit was heard and which were not told yet: a commit may be heard of
+    before it can be read.
+    """
+
+    def __init__(self, request: RequestId) -> None:
+        self.request: Final = request
+        self.woken: Final = asyncio.Event()
+        self.promised = 0
+        self._loop: Final = asyncio.get_running_loop()
+
+    def hear(self, events: int) -> None:
+        """Wake the stream for so many events, from whatever thread; for none it looks whether it has to end."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._promise, events)
+
+    def _promise(self, events: int) -> None:
+        self.promised += events
+        self.woken.set()
+
+    def complete(self, told: int) -> bool:
+        """Note that so many events were told; return whether these are what was promised, no less and no more.
+
+        More come when others write too, such as another process of the center, of whose commits nothing is heard here.
+        """
+        promised, self.promised = self.promised, max(0, self.promised - told)
+        return told == promised
+
+
 class Streams:
     """The open streams of one application."""
 
@@ -51,22 +83,25 @@ class Streams:
         self.rhythm: Final = rhythm
         self._lock: Final = RLock()  # a signal may close the streams while its own thread counts them
         self._open: Counter[PersonId] = Counter()
-        self._sleepers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self._listening: set[Listening] = set()
         self._readers: Final = ThreadPoolExecutor(_READERS, thread_name_prefix="streams")
         self.closing = False
 
-    def wake(self) -> None:
-        """Have every stream look for news, from whatever thread."""
+    def hear(self, told: Sequence[Event]) -> None:
+        """Have those streams look for news whose requests a commit has told something of, from whatever thread."""
+        events = Counter(event.request for event in told)
         with self._lock:
-            sleepers = list(self._sleepers.items())
-        for woken, loop in sleepers:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(woken.set)
+            concerned = [one for one in self._listening if one.request in events] if events else []
+        for listening in concerned:
+            listening.hear(events[listening.request])
 
     def close(self) -> None:
         """End every stream soon, as a server does that wants to stop."""
         self.closing = True
-        self.wake()
+        with self._lock:
+            everybody = list(self._listening)
+        for listening in everybody:
+            listening.hear(0)
 
     def sit(self, person: PersonId) -> None:
         """Count one more stream of a person.
@@ -87,16 +122,16 @@ class Streams:
                 del self._open[person]
 
     @contextmanager
-    def woken(self) -> Iterator[asyncio.Event]:
-        """Give an event that is set at each wake."""
-        woken = asyncio.Event()
+    def listening(self, request: RequestId) -> Iterator[Listening]:
+        """Give what hears of each commit that tells something of a request."""
+        listening = Listening(request)
         with self._lock:
-            self._sleepers[woken] = asyncio.get_running_loop()
+            self._listening.add(listening)
         try:
-            yield woken
+            yield listening
         finally:
             with self._lock:
-                del self._sleepers[woken]
+                self._listening.remove(listening)
 
     async def read(self, look: Callable[[], Story | None]) -> Story | None:
         """Look for news without holding up anybody else."""
@@ -113,10 +148,11 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a stream tells, and to whom."""
+    """What a stream tells, of which request, and to whom."""
 
     look: Look
     person: PersonId
+    request: RequestId
 
 
 class EventStream(StreamingResponse):
@@ -146,7 +182,7 @@ async def _told(streams: Streams, reading: Reading, place: Place, first: Story) 
     story: Story | None = first
     said = checked = looked = clock()
     patience = rhythm.gap_seconds
-    with streams.woken() as woken:
+    with streams.listening(reading.request) as listening:
         while story is not None:
             for told in story.told:
                 yield _event(EventOut.from_told(told))
@@ -154,27 +190,28 @@ async def _told(streams: Streams, reading: Reading, place: Place, first: Story) 
             if story.ended or streams.closing:
                 return
             if story.told:
-                said, patience = clock(), rhythm.gap_seconds
+                said = clock()
+                patience = rhythm.poll_seconds if listening.complete(len(story.told)) else rhythm.gap_seconds
             elif clock() - said >= rhythm.heartbeat_seconds:
                 yield KEEPALIVE_COMMENT
                 said = clock()
             if not story.more:
-                patience = await _rest(woken, rhythm, looked, patience)
-            woken.clear()
+                patience = await _rest(listening, rhythm, looked, patience)
+            listening.woken.clear()
             looked = clock()
             anew = looked - checked >= rhythm.recheck_seconds
             checked = looked if anew else checked
             story = await streams.read(partial(reading.look, place, anew=anew))
 
 
-async def _rest(woken: asyncio.Event, rhythm: Rhythm, looked: float, patience: float) -> float:
-    """Wait for a sign, but not for ever; return how long to wait next time.
+async def _rest(listening: Listening, rhythm: Rhythm, looked: float, patience: float) -> float:
+    """Wait for a sign, but not for ever; return how long to wait next time unless all that was promised is told.
 
-    A sign may come before what it tells of can be read, and so each is followed by a few looks, ever rarer.
+    A sign may come before what it tells of can be read, and so it is followed by a few looks, ever rarer.
     """
     try:
         async with asyncio.timeout(patience):
-            await woken.wait()
+            await listening.woken.wait()
     except TimeoutError:
         return min(2 * patience, rhythm.poll_seconds)
     await asyncio.sleep(looked + rhythm.gap_seconds - asyncio.get_running_loop().time())

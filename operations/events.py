@@ -1,7 +1,9 @@
 """What happens to a request, told as events that its owner can follow."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from registry.ids import RequestId, Seconds
 
@@ -32,3 +34,35 @@ class Event:
     at: Seconds
     kind: EventKind
     details: tuple[tuple[str, str], ...] = ()
+
+
+_DECIDED_ALREADY: Final = frozenset(
+    {EventKind.WAITING, EventKind.PLACED, EventKind.GREW, EventKind.PROCESS_READY, EventKind.RUNNING}
+)
+"""What a cycle itself has answered, and what neither asks for capacity nor frees any."""
+
+_TO_BE_DONE: Final = frozenset(
+    {
+        EventKind.PLACED,
+        EventKind.GREW,
+        EventKind.SCALED,
+        EventKind.SHRANK,
+        EventKind.PROCESS_ENDED,
+        EventKind.ENDING,
+    }
+)
+"""What leaves processes to start, to drain or to end."""
+
+
+def may_change_decisions(told: Iterable[Event]) -> bool:
+    """Tell whether a cycle may answer otherwise after a commit that told these events.
+
+    One that told none has changed nodes, quotas, credits or people, and may have changed anything.
+    """
+    kinds = {event.kind for event in told}
+    return not kinds or not kinds <= _DECIDED_ALREADY
+
+
+def leaves_work(told: Iterable[Event]) -> bool:
+    """Tell whether a commit that told these events leaves the reconciler something to do."""
+    return any(event.kind in _TO_BE_DONE for event in told)

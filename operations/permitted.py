@@ -1,7 +1,7 @@
 """What callers do with requests and see of them: whether they may is asked in the same transaction that does it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Final
@@ -142,11 +142,16 @@ def events_seen(work: Office, caller: Caller, request: RequestId, after: Place, 
     if isinstance(view, Refused):
         return view
     place = after if after.mark < work.request_views.horizon() else BEFORE_ALL
+    story = news_of(work, caller, request, place, limit=limit)
+    return replace(story, ended=True) if not story.told and _has_ended(work, caller, view.request) else story
+
+
+def news_of(work: Office, caller: Caller, request: RequestId, after: Place, *, limit: int) -> Story:
+    """Return the events after a place to which the caller was told everything: only one of them can be the end."""
     # The events of the mark itself are read again and left out.
-    read = work.request_views.events(caller.scope, request, since=place.mark, limit=limit + _MOST_OF_ONE_MARK)
-    new = tuple(told for told in read if (told.mark, told.number) > (place.mark, place.number))
-    ended = len(new) <= limit and (_ends(new) or (not new and _has_ended(work, caller, view.request)))
-    return Story(told=new[:limit], more=len(new) > limit, ended=ended)
+    read = work.request_views.events(caller.scope, request, since=after.mark, limit=limit + _MOST_OF_ONE_MARK)
+    new = tuple(told for told in read if (told.mark, told.number) > (after.mark, after.number))
+    return Story(told=new[:limit], more=len(new) > limit, ended=len(new) <= limit and _ends(new))
 
 
 def access_for(work: Office, caller: Caller, request: RequestId) -> Access | Refused:

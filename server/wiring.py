@@ -1,5 +1,6 @@
 """How the parts of a center are put together: the only place that chooses adapters."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from backends.authority import ClusterAuthority
 from backends.local.backend import LocalBackend
 from backends.local.users import folders_of, why_not_separate
 from operations.cycle import run_cycle
+from operations.events import Event, leaves_work, may_change_decisions
 from operations.follower import Follower
 from operations.ports import Ports
 from operations.ports.office import Office
@@ -43,11 +45,17 @@ class Center:
         """Begin the loops: first what ran before this start is found, then whatever waits is decided."""
         self.backend.prepare()
         acquaint(self.ports)
-        self.store.subscribe(self.cycle.wake)
-        self.store.subscribe(self.reconciler.wake)
+        self.store.subscribe(self._hear)
         self.backend.watch(self.reconciler.wake)
         self.reconciler.start()
         self.cycle.start()
+
+    def _hear(self, told: Sequence[Event]) -> None:
+        """Wake whom a commit concerns: each of them looks at everything, beside those for whom somebody waits."""
+        if may_change_decisions(told):
+            self.cycle.wake()
+        if leaves_work(told):
+            self.reconciler.wake()
 
     def stop(self) -> None:
         """End the loops between two steps; clusters go on, and without any the warm processes end too."""

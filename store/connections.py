@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import psycopg
@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from operations.events import Event
 
 SQLITE: Final = "sqlite"
 _BUSY_MILLISECONDS: Final = 5_000
@@ -105,10 +107,14 @@ def _note_writes(connection: Connection, cursor: Any, *context: Any) -> None:  #
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """One open transaction; `writes` tells whether what it reads must stay as it is until it ends."""
+    """One open transaction; `writes` tells whether what it reads must stay as it is until it ends.
+
+    `told` are the events it adds to the journal, those of an undone savepoint too: they are a hint to listeners.
+    """
 
     connection: Connection
     writes: bool
+    told: list[Event] = field(default_factory=list)
 
     @property
     def on_sqlite(self) -> bool:

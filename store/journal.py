@@ -33,5 +33,7 @@ class SqlJournal:
     transaction: Transaction
 
     def add(self, events: Iterable[Event]) -> None:
-        if rows := [values_of(event) for event in events]:
-            self.transaction.run(EVENTS.insert(), rows)
+        told = list(events)
+        if told:
+            self.transaction.run(EVENTS.insert(), [values_of(event) for event in told])
+            self.transaction.told.extend(told)

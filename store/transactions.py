@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from operations.events import Event
 from operations.ports.office import Office
-from operations.ports.store import Facts, StoreUnavailableError
+from operations.ports.store import Facts, Listener, StoreUnavailableError
 from registry.ids import Mark
 from store.connections import OvertakenError, Transaction, engine_for, is_conflict, is_loss
 from store.doors import alone
@@ -40,23 +41,23 @@ class SqlStore:
         self._writing = engine_for(url)
         self._reading = engine_for(url, reads=True)
         self._seal = Seal(sealing_key)
-        self._wakes: list[Callable[[], None]] = []
+        self._listeners: list[Listener] = []
         on_sqlite = self._writing.dialect.name == "sqlite"
         # SQLite has one writer and lets others poll for their turn; threads that queue here get it at once, in order.
         self._turn: AbstractContextManager[None] = Turns() if on_sqlite else nullcontext()
         self._on_sqlite = on_sqlite
 
     def transact(self, operation: Callable[Concatenate[Office, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run an operation in one transaction, again on a conflict; wake the loops if it wrote."""
+        """Run an operation in one transaction, again on a conflict; tell the listeners if it wrote."""
 
-        def once() -> tuple[R, bool]:
+        def once() -> tuple[R, Sequence[Event] | None]:
             return self._write(lambda office: operation(office, *args, **kwargs))
 
         with alone():
-            outcome, wrote = _until_alone(once)
-        if wrote:
-            for wake in self._wakes:
-                wake()
+            outcome, told = _until_alone(once)
+        if told is not None:
+            for hear in self._listeners:
+                hear(told)
         return outcome
 
     def read(self, query: Callable[Concatenate[Office, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -73,9 +74,9 @@ class SqlStore:
         with alone():
             return _until_alone(lambda: self._read(lambda transaction: read_facts(transaction, since)))
 
-    def subscribe(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, which must not raise, after each commit of this store that wrote."""
-        self._wakes.append(wake)
+    def subscribe(self, hear: Listener) -> None:
+        """Call `hear` after each commit of this store that wrote."""
+        self._listeners.append(hear)
 
     def close(self) -> None:
         """Close every idle connection."""
@@ -86,18 +87,19 @@ class SqlStore:
         with self._reading.begin() as connection:
             return _rerunnable(lambda: query(Transaction(connection=connection, writes=False)))
 
-    def _write(self, operation: Callable[[Office], R]) -> tuple[R, bool]:
+    def _write(self, operation: Callable[[Office], R]) -> tuple[R, Sequence[Event] | None]:
+        """Return what the operation returned, and the events it told if it wrote anything at all."""
         with self._turn, self._writing.connect() as connection, connection.begin() as ending:
             if self._on_sqlite:
                 connection.exec_driver_sql(ADVANCE_ON_SQLITE)
             transaction = Transaction(connection=connection, writes=True)
             transaction.forget_writes()
             outcome = _rerunnable(lambda: operation(office_in(transaction, self._seal)))
-            if transaction.wrote:
-                ending.commit()
-            else:
+            if not transaction.wrote:
                 ending.rollback()  # a commit would write the advanced mark, and wait for the disk
-            return outcome, transaction.wrote
+                return outcome, None
+            ending.commit()
+            return outcome, transaction.told
 
 
 def _rerunnable(operation: Callable[[], R]) -> R:

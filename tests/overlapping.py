@@ -11,7 +11,7 @@ from exporters.collector import Collector
 from exporters.totals import WAIT_BOUNDS
 from operations.follower import Follower
 from operations.ports.office import EntrySum, Office, WaitCount
-from operations.ports.store import Facts, Store, StoreUnavailableError
+from operations.ports.store import Facts, Listener, Store, StoreUnavailableError
 from registry.ids import Mark, Seconds
 from registry.people import Scope
 from scheduler.policy import DEFAULT_POLICY
@@ -82,7 +82,7 @@ class Overlapping:
     def facts(self, _since: Mark) -> Facts:
         return Facts(mark=self.horizon(), facts=())
 
-    def subscribe(self, _wake: Callable[[], None]) -> None:
+    def subscribe(self, _hear: Listener) -> None:
         """Wake nobody."""
 
 

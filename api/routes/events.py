@@ -11,7 +11,7 @@ from api.problems import accepted, problems
 from api.schemas.events import PLACE_PATTERN, EventOut, EventsQuery, events_page, place_of
 from api.streams import EventStream, Reading
 from operations.callers import authenticate
-from operations.permitted import Place, Story, events_seen
+from operations.permitted import Place, Story, events_seen, news_of
 from operations.ports.store import StoreUnavailableError
 from operations.reasons import Refused
 
@@ -44,17 +44,22 @@ class Following:
 
     def stream(self, place: Place, first: Story) -> EventStream:
         """Return the stream that goes on from what was read first."""
-        return EventStream(self._desk.streams, Reading(look=self._look, person=self._caller.person), place, first)
+        reading = Reading(look=self._look, person=self._caller.person, request=self._request)
+        return EventStream(self._desk.streams, reading, place, first)
 
     def _look(self, place: Place, *, anew: bool) -> Story | None:
         """Return what is new; nothing for a moment in which the store does not answer."""
         try:
             if anew and not self._may_still_listen():
                 return None
-            story = self.read(place, _AT_ONCE)
+            story = self.read(place, _AT_ONCE) if anew else self._read_on(place)
         except StoreUnavailableError:
             return _NO_NEWS
         return None if isinstance(story, Refused) else story
+
+    def _read_on(self, place: Place) -> Story:
+        """Return what follows what was told before: several times for each event, so no more is read than that."""
+        return self._desk.ports.store.read(news_of, self._caller, self._request, place, limit=_AT_ONCE)
 
     def _may_still_listen(self) -> bool:
         """Find out again who calls: a token may have ended since, or its person's part in the institution."""

@@ -37,6 +37,9 @@ R = TypeVar("R")
 W = TypeVar("W", bound="Work")
 W_co = TypeVar("W_co", bound="Work", covariant=True)
 
+Listener = Callable[[Sequence[Event]], None]
+"""Hears of a commit by the events it told, none if it told none; must not raise."""
+
 
 class SealedOtherwiseError(Exception):
     """Credentials in the store were sealed with another key than the one the store was given."""
@@ -263,6 +266,6 @@ class Store(Protocol[W_co]):
         """Return what changed since a mark. Ended things are returned once more, as ended; some things twice."""
         ...
 
-    def subscribe(self, wake: Callable[[], None]) -> None:
-        """Call `wake` after each commit that wrote: a hint, another process's commits may come without it."""
+    def subscribe(self, hear: Listener) -> None:
+        """Call `hear` after each commit that wrote: a hint, another process's commits may come without it."""
         ...

@@ -87,6 +87,10 @@ class MemoryJournal:
             self._told += 1
             self._events.add(self._told, event)
 
+    def changed(self, since: Mark) -> list[Event]:
+        """Return what was told since a mark."""
+        return self._events.changed(since)
+
     def events(self) -> tuple[Event, ...]:
         """Return everything that happened, in its order."""
         return tuple(self._events)

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Concatenate, ParamSpec, TypeVar
 
 from operations.events import Event
-from operations.ports.store import Facts, Work
+from operations.ports.store import Facts, Listener, Work
 from quotas.ledger import AccountId, Entry
 from quotas.rates import RateCard
 from quotas.tree import Share
@@ -33,7 +33,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wakes: list[Callable[[], None]] = []
+        self._listeners: list[Listener] = []
         self._history = history = History()
         self._requests = MemoryRequests(history)
         self._clusters = MemoryClusters(history, self._requests)
@@ -54,13 +54,14 @@ class MemoryStore:
         )
 
     def transact(self, operation: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run an operation with everything for itself; wake the loops if it wrote."""
+        """Run an operation with everything for itself; tell the listeners if it wrote."""
         with alone(), self._lock, self._history.writing():
             outcome = operation(self._work, *args, **kwargs)
             wrote = self._history.commit()
+            told = self._journal.changed(self._history.mark) if wrote else []
         if wrote:
-            for wake in self._wakes:
-                wake()
+            for hear in self._listeners:
+                hear(told)
         return outcome
 
     def read(self, query: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -82,9 +83,9 @@ class MemoryStore:
             )
             return Facts(mark=Mark(self._history.mark + 1), facts=tuple(found))
 
-    def subscribe(self, wake: Callable[[], None]) -> None:
-        """Call `wake`, which must not raise, after each commit that wrote."""
-        self._wakes.append(wake)
+    def subscribe(self, hear: Listener) -> None:
+        """Call `hear` after each commit that wrote."""
+        self._listeners.append(hear)
 
     def seed(self, *things: Thing) -> None:
         """Keep what exists: the administration's part, which the work of this store does not have."""

@@ -202,7 +202,7 @@ def test_one_person_has_so_many_streams_and_gets_another_when_one_ends(front: Fr
         assert again.next() == "submitted"
     streams: Streams = front.app.state.desk.streams
     assert not streams._open
-    assert not streams._sleepers
+    assert not streams._listening
 
 
 def test_what_is_streamed_is_what_is_listed(front: Front, request_id: str) -> None:

@@ -106,7 +106,7 @@ def test_nobody_opens_a_second_transaction_inside_the_first(store: Store[Work], 
 
 def test_the_loops_are_woken_by_a_commit_that_wrote_and_by_nothing_else(store: Store[Work]) -> None:
     woken: list[Request | None] = []
-    store.subscribe(lambda: woken.append(store.read(get, request_id(1))))
+    store.subscribe(lambda _told: woken.append(store.read(get, request_id(1))))
     store.read(get, request_id(1))
     store.facts(BEGINNING)
     store.transact(get, request_id(1))
