@@ -22,7 +22,7 @@ demo: env
 	$(BIN)/python examples/two_institutions.py
 
 test: env
-	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m pytest
+	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 lint: env
 	$(BIN)/ruff check .
