@@ -66,6 +66,7 @@ STATUS: Final[Mapping[type, int]] = {
     quota.ShareFull: HTTPStatus.CONFLICT,
     engine.ClassShareFull: HTTPStatus.CONFLICT,
     engine.GangNeverFits: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BeyondClassShare: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.HeldByOperator: HTTPStatus.CONFLICT,
     engine.HeldByUser: HTTPStatus.CONFLICT,
     engine.MinimumAboveMaximum: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -28,6 +28,7 @@ from registry.reasons import (
     TooEarly,
 )
 from scheduler.reasons import (
+    BeyondClassShare,
     ClassShareFull,
     GangNeverFits,
     HeldByOperator,
@@ -220,6 +221,7 @@ Reason = (
     | FollowsNodes
     | Forbidden
     | GangNeverFits
+    | BeyondClassShare
     | HasEnded
     | HeadersTooLarge
     | HeldByOperator

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from quotas.reasons import BeyondLimit, LendingBeyondNominal, NominalsExceedParent, ShareFull
-from quotas.tree import Quota, Share
+from quotas.tree import Promises, Quota, Share
 from registry.ids import PoolId, ProjectId, ShareId
 from registry.resources import NOTHING, ResourceName, Resources, names, total
 
@@ -41,10 +41,11 @@ class Tree:
 
     def __init__(self, shares: Iterable[Share]) -> None:
         self._shares = {(share.id, share.pool): share for share in shares}
+        self._promises = _promises(self._shares)
         self._kept: dict[tuple[ShareId | None, PoolId], Resources] = {}
         self._paths: dict[tuple[ProjectId, PoolId], tuple[Level, ...]] = {}
         for share in self._shares.values():
-            self._add_kept(share, share.unused_kept)
+            self._add_kept(share, self._unused_kept(share))
 
     def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
         """Return the levels from the center down to a project; empty if the project has no share in the pool."""
@@ -63,26 +64,30 @@ class Tree:
             before = level.share
             after = replace(before, granted=before.granted + amount)
             self._shares[before.id, pool] = after
-            self._add_kept(before, after.unused_kept - before.unused_kept)
+            self._add_kept(before, self._unused_kept(after) - self._unused_kept(before))
         self._paths.clear()
 
     def _path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
         levels: list[Level] = []
         share = self._shares.get((ShareId(project), pool))
         while share is not None:
-            kept = self._kept[share.parent, pool] - share.unused_kept
+            kept = self._kept[share.parent, pool] - self._unused_kept(share)
             levels.append(Level(share=share, kept_by_siblings=kept))
             share = self._shares.get((share.parent, pool)) if share.parent else None
         return tuple(reversed(levels))
+
+    def _unused_kept(self, share: Share) -> Resources:
+        return self._promises[share.parent, share.pool].unused_kept(share)
 
     def _add_kept(self, share: Share, amount: Resources) -> None:
         key = (share.parent, share.pool)
         self._kept[key] = self._kept.get(key, NOTHING) + amount
 
 
-def kept_by_siblings(share: Share, siblings: Iterable[Share]) -> Resources:
+def kept_by_siblings(share: Share, parent: Share, children: Sequence[Share]) -> Resources:
     """Return what the other children of the share's parent keep for themselves and do not use."""
-    return total(sibling.unused_kept for sibling in siblings if sibling.id != share.id)
+    promises = Promises.of(parent, children)
+    return total(promises.unused_kept(child) for child in children if child.id != share.id)
 
 
 def shortages(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]:
@@ -144,6 +149,22 @@ def quota_faults(
         if quota.lending.amount(name) > quota.nominal.amount(name)
     )
     return exceeding + lending
+
+
+def _promises(shares: Mapping[tuple[ShareId, PoolId], Share]) -> dict[tuple[ShareId | None, PoolId], Promises]:
+    """Return what each share has and has promised to its children; the root is promised its own by nobody."""
+    promised: dict[tuple[ShareId, PoolId], Resources] = {}
+    for share in shares.values():
+        if share.parent is not None:
+            key = (share.parent, share.pool)
+            promised[key] = promised.get(key, NOTHING) + share.quota.nominal
+    result: dict[tuple[ShareId | None, PoolId], Promises] = {
+        (None, share.pool): Promises() for share in shares.values()
+    }
+    for key, amount in promised.items():
+        parent = shares.get(key)
+        result[key] = Promises(nominal=parent.quota.nominal, promised=amount) if parent else Promises()
+    return result
 
 
 def _left(share: Share) -> Resources:

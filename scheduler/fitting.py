@@ -7,9 +7,10 @@ from quotas.claims import Level, beyond_limits
 from quotas.reasons import BeyondLimit, NoShare
 from registry.centers import Node
 from registry.ids import NodeId
-from registry.resources import Resources, names
+from registry.resources import Resources, names, total
 from scheduler.policy import ClassRule
 from scheduler.reasons import (
+    BeyondClassShare,
     GangNeverFits,
     MinimumAboveMaximum,
     ProcessNeverFits,
@@ -19,7 +20,14 @@ from scheduler.reasons import (
 from scheduler.requests import Draft
 
 NeverFits = (
-    NoShare | BeyondLimit | ProcessNeverFits | GangNeverFits | WalltimeTooLong | TooManyWorkers | MinimumAboveMaximum
+    NoShare
+    | BeyondLimit
+    | ProcessNeverFits
+    | GangNeverFits
+    | BeyondClassShare
+    | WalltimeTooLong
+    | TooManyWorkers
+    | MinimumAboveMaximum
 )
 
 
@@ -85,6 +93,7 @@ def never_fits(draft: Draft, rule: ClassRule, nodes: Sequence[Node], path: Seque
     return (
         *_beyond_class(draft, rule),
         *_beyond_nodes(draft, nodes),
+        *_beyond_class_share(draft, rule, nodes),
         *(beyond_limits(path, draft.gang_total()) if path else (NoShare(project=draft.project, pool=draft.pool),)),
     )
 
@@ -109,6 +118,21 @@ def _beyond_nodes(draft: Draft, nodes: Sequence[Node]) -> Iterator[ProcessNeverF
     packing = place(draft, {node.id: node.capacity for node in nodes})
     if not too_large and isinstance(packing, Crowded):
         yield GangNeverFits(pool=draft.pool, processes=draft.workers_min + 1, placeable=packing.placeable)
+
+
+def _beyond_class_share(draft: Draft, rule: ClassRule, nodes: Sequence[Node]) -> Iterator[BeyondClassShare]:
+    if rule.takes_all:
+        return
+    needed, most = draft.gang_total(), rule.share_of(total(node.capacity for node in nodes))
+    for name in names(needed):
+        if needed.amount(name) > most.amount(name):
+            yield BeyondClassShare(
+                request_class=draft.request_class,
+                pool=draft.pool,
+                resource=name,
+                needed=needed.amount(name),
+                most=most.amount(name),
+            )
 
 
 def _too_large(draft: Draft, field: str, shape: Resources, nodes: Sequence[Node]) -> Iterator[ProcessNeverFits]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from registry.resources import Resources
 from scheduler.requests import RequestClass
 
 HOUR: Final = 3600
@@ -33,6 +34,10 @@ class ClassRule:
     def takes_all(self) -> bool:
         """Tell whether the class may hold a whole pool, so that only nodes bound it."""
         return self.share_percent >= WHOLE_PERCENT
+
+    def share_of(self, whole: Resources) -> Resources:
+        """Return what the class may hold at once of a pool that has so much."""
+        return Resources.of((name, amount * self.share_percent // WHOLE_PERCENT) for name, amount in whole.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

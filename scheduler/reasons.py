@@ -89,6 +89,19 @@ class GangNeverFits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BeyondClassShare:
+    """The head and the guaranteed workers need more than the class may ever hold of the pool."""
+
+    code: ClassVar[str] = "beyond-class-share"
+    field: ClassVar[str] = "workers"
+    request_class: RequestClass
+    pool: PoolId
+    resource: ResourceName
+    needed: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalltimeTooLong:
     """The class allows less time."""
 

@@ -14,7 +14,7 @@ from scheduler.backfill import Floor, Reservation
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.fitting import Crowded, Packing, place, place_worker
 from scheduler.plan import Placement, WaitReason
-from scheduler.policy import WHOLE_PERCENT, ClassRule
+from scheduler.policy import ClassRule
 from scheduler.profile import releases_at
 from scheduler.reasons import (
     ClassShareFull,
@@ -180,9 +180,7 @@ class Room:
         return self._class(request).takes_all or amount.within(self._left_to_class(request))
 
     def _left_to_class(self, request: Request) -> Resources:
-        percent = self._class(request).share_percent
-        whole = self._wholes.get(request.pool, NOTHING)
-        allowed = Resources.of((name, n * percent // WHOLE_PERCENT) for name, n in whole.items())
+        allowed = self._class(request).share_of(self._wholes.get(request.pool, NOTHING))
         return allowed - self._granted.get((request.pool, request.request_class), NOTHING)
 
     def _price(self, request: Request) -> MicroCredits:

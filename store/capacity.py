@@ -55,8 +55,7 @@ _PATH: Final = _path()
 
 def _unused_kept() -> ColumnElement[int]:
     """What nobody has taken of the part of its nominal quota that only a share itself may use."""
-    amounts = SHARE_AMOUNTS.c
-    unused = amounts.nominal - amounts.lending - amounts.granted
+    unused = SHARE_AMOUNTS.c.kept - SHARE_AMOUNTS.c.granted
     return case((unused > 0, unused), else_=0)
 
 

@@ -13,7 +13,11 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Select,
     Table,
+    Update,
+    bindparam,
+    func,
     or_,
     select,
     tuple_,
@@ -21,7 +25,7 @@ from sqlalchemy import (
 )
 
 from operations.ports.office import ShareVersion
-from quotas.tree import Quota, Share
+from quotas.tree import Quota, Share, effective
 from registry.ids import Mark, PoolId, ShareId
 from registry.people import Scope
 from registry.resources import Resources, names
@@ -58,6 +62,7 @@ SHARE_AMOUNTS: Final = Table(
     Column("nominal", BigInteger, nullable=False),
     Column("borrowing", BigInteger, nullable=False),
     Column("lending", BigInteger, nullable=False),
+    Column("kept", BigInteger, nullable=False),
     Column("limit", BigInteger, nullable=False),
     Column("granted", BigInteger, nullable=False),
     Column("ceiling", BigInteger, nullable=False),
@@ -66,6 +71,34 @@ SHARE_AMOUNTS: Final = Table(
     CheckConstraint("nominal >= 0 AND borrowing >= 0 AND lending >= 0", "quota"),
     CheckConstraint("0 <= granted AND granted <= ceiling", "granted"),
 )
+
+
+def _kept() -> Select[tuple[object, ...]]:
+    """Each child of a share by resource: what it would keep and does, what all were promised, what the parent has."""
+    above = SHARE_AMOUNTS.alias("above")
+    own = SHARE_AMOUNTS.c
+    place = (above.c.pool == own.pool) & (above.c.resource == own.resource)
+    promised = func.sum(own.nominal).over(partition_by=own.resource).label("promised")
+    return (
+        select(own.share, own.resource, own.kept, promised)
+        .add_columns((own.nominal - own.lending).label("own"), above.c.nominal.label("has"))
+        .join(SHARES, (SHARES.c.pool == own.pool) & (SHARES.c.id == own.share))
+        .outerjoin(above, place & (above.c.share == SHARES.c.parent))
+        .where(SHARES.c.pool == bindparam("in_pool", type_=TEXT), SHARES.c.parent == bindparam("of_parent", type_=TEXT))
+        .order_by(own.share, own.resource)
+    )
+
+
+def _put_kept() -> Update:
+    place = {"pool": "in_pool", "share": "of_share", "resource": "of_resource"}
+    where = (SHARE_AMOUNTS.c[column] == bindparam(name, type_=TEXT) for column, name in place.items())
+    kept = bindparam("now_kept", type_=BigInteger)
+    # It is read by claims alone: a snapshot computes its own, so the share is no news and keeps its mark.
+    return update(SHARE_AMOUNTS).where(*where).values(kept=kept, mark=SHARE_AMOUNTS.c.mark)
+
+
+_KEPT: Final = _kept()
+_PUT_KEPT: Final = _put_kept()
 
 
 def read_shares(transaction: Transaction, *conditions: ColumnElement[bool]) -> tuple[ShareVersion, ...]:
@@ -116,11 +149,13 @@ class SqlShares:
 
     def put(self, share: Share) -> None:
         own: dict[str, Any] = {"parent": share.parent, "institution": _institution(share)}
-        self._keep_granted_where_it_is(share)
+        before = self._parent_of(share)
         new = self.transaction.insert(SHARES).values(pool=share.pool, id=share.id, version=1, **own)
         more = {**own, "version": SHARES.c.version + 1, "mark": current_mark()}
         self.transaction.run(new.on_conflict_do_update(index_elements=SHARES.primary_key, set_=more))
         self._put_amounts(share)
+        for parent in {before, share.parent, share.id}:
+            self._put_kept(parent, share.pool)
 
     def children(self, parent: ShareId, pool: PoolId) -> tuple[Share, ...]:
         found = read_shares(self.transaction, SHARES.c.pool == pool, SHARES.c.parent == parent)
@@ -139,11 +174,24 @@ class SqlShares:
             wanted = wanted.where(SHARES.c.pool == pool)
         return read_shares(self.transaction, place.in_(wanted))
 
-    def _keep_granted_where_it_is(self, share: Share) -> None:
-        """Hold our own code to moving a share only while nothing is granted on it: its ancestors have it too."""
+    def _parent_of(self, share: Share) -> str | None:
+        """Return a share's parent until now, and hold our own code to moving it only while nothing is granted on it."""
         old = read_shares(self.transaction, SHARES.c.pool == share.pool, SHARES.c.id == share.id)
         for one in old:
             assert one.share.parent == share.parent or one.share.granted == Resources(), share
+        return old[0].share.parent if old else None
+
+    def _put_kept(self, parent: str | None, pool: PoolId) -> None:
+        """Write down what each child of a share effectively keeps, so that a claim only compares.
+
+        Whoever changes a quota has locked the pool. It is not computed in SQL: bytes times bytes exceed 64 bits.
+        """
+        for row in self.transaction.rows(_KEPT, {"in_pool": pool, "of_parent": parent}):
+            nominal, promised = int(row["has"] or 0), int(row["promised"])
+            kept = effective(row["own"], nominal=nominal, promised=promised)
+            if kept != row["kept"]:
+                place = {"in_pool": pool, "of_share": row["share"], "of_resource": row["resource"], "now_kept": kept}
+                self.transaction.run(_PUT_KEPT, place)
 
     def _put_amounts(self, share: Share) -> None:
         granted = SHARE_AMOUNTS.c.granted
@@ -151,13 +199,13 @@ class SqlShares:
         self.transaction.run(
             update(SHARE_AMOUNTS)
             .where(SHARE_AMOUNTS.c.pool == share.pool, SHARE_AMOUNTS.c.share == share.id)
-            .values(nominal=0, borrowing=0, lending=0, limit=0, ceiling=granted)
+            .values(nominal=0, borrowing=0, lending=0, kept=0, limit=0, ceiling=granted)
         )
         amounts = self.transaction.insert(SHARE_AMOUNTS)
         new = amounts.excluded
         amounts = amounts.on_conflict_do_update(
             index_elements=SHARE_AMOUNTS.primary_key,
-            set_={name: new[name] for name in ("nominal", "borrowing", "lending", "limit")}
+            set_={name: new[name] for name in ("nominal", "borrowing", "lending", "kept", "limit")}
             | {"ceiling": larger(new["limit"], granted), "mark": current_mark()},
         )
         quota = share.quota
@@ -166,6 +214,7 @@ class SqlShares:
                 "nominal": quota.nominal.amount(name),
                 "borrowing": quota.borrowing.amount(name),
                 "lending": quota.lending.amount(name),
+                "kept": quota.kept.amount(name),
                 "limit": quota.limit.amount(name),
                 "granted": 0,
                 "ceiling": quota.limit.amount(name),

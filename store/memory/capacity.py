@@ -30,8 +30,10 @@ class MemoryCapacity:
         levels = []
         share = self._shares.get((ShareId(project), pool))
         while share is not None:
-            levels.append(Level(share=share, kept_by_siblings=kept_by_siblings(share, self._siblings(share))))
-            share = self._shares.get((share.parent, pool)) if share.parent is not None else None
+            parent = self._shares.get((share.parent, pool)) if share.parent is not None else None
+            kept = kept_by_siblings(share, parent, self._siblings(share)) if parent else NOTHING
+            levels.append(Level(share=share, kept_by_siblings=kept))
+            share = parent
         return tuple(reversed(levels))
 
     def lock(self, pools: Iterable[PoolId]) -> None:

@@ -69,6 +69,7 @@ def test_what_could_never_run_is_refused_with_every_reason_and_the_field(front: 
         ({"environment": "elsewhere"}, "unknown-environment", "environment"),
         ({"workers": {"min": 3, "max": 2}}, "minimum-above-maximum", "workers.min"),
         ({"workers": {"min": 1, "max": 900}}, "too-many-workers", "workers"),
+        ({"class": "course", "workers": {"min": 5, "max": 5}}, "beyond-class-share", "workers"),
     ],
 )
 def test_a_refusal_names_the_field(front: Front, change: dict[str, Any], code: str, field: str) -> None:

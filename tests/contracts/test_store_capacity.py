@@ -97,6 +97,26 @@ def test_what_a_sibling_keeps_cannot_be_borrowed(lending: Store[Work]) -> None:
     assert lending.transact(take, replace(one_more, project=ProjectId("hcmut.wind"))) is None, "but by its owner it can"
 
 
+def test_when_nodes_are_lost_every_share_keeps_the_same_part_of_its_own(store: Store[Work]) -> None:
+    whole = 2**50
+
+    def memory(amount: int) -> Resources:
+        return Resources(memory=amount)
+
+    halves = (a_share("vmu", memory(whole // 2)), a_share("hcmut", memory(whole // 2)))
+    vision = a_share("vmu.vision", memory(whole // 2), parent="vmu")
+    seed(store, A_POOL, a_node("n1", memory(whole)), a_share(CENTER, memory(whole), parent=None), *halves, vision)
+    part = whole // 3
+    seed(store, a_share(CENTER, memory(part), parent=None))
+    assert [level.kept_by_siblings for level in store.read(path)] == [NOTHING, memory(part // 2), NOTHING]
+    theirs = claim(("n1", memory(part - part // 2)))
+    assert isinstance(store.transact(take, claim(("n1", memory(part - part // 2 + 1)))), ShareFull)
+    assert store.transact(take, theirs) is None
+    store.transact(give_back, theirs)
+    seed(store, a_share(CENTER, memory(whole), parent=None))
+    assert store.read(path)[1].kept_by_siblings == memory(whole // 2), "all of it is kept again once nodes are back"
+
+
 def test_a_refusal_names_the_tightest_share_with_its_numbers(store: Store[Work]) -> None:
     tight = a_share("vmu.vision", cores(2, 32), parent="vmu")
     seed(store, A_POOL, a_node(), a_share(CENTER, cores(8, 32), parent=None), a_share("vmu", cores(4, 32)), tight)

@@ -39,17 +39,23 @@ PROJECTS = ("a.p", "a.q", "b.p", "b.q", "c.none")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Something that is tried: a claim of one project on a node, or the return of the n-th that was granted."""
+    """Something that is tried: a claim of one project on a node, or the return of the n-th that was granted.
+
+    Before it the quota of a share may change, as the center's does when nodes are lost.
+    """
 
     project: str
     amount: Resources
     gives_back: int | None
+    changed: tuple[str, Quota] | None
 
 
 QUOTAS = st.builds(Quota, nominal=AMOUNTS, borrowing=AMOUNTS, lending=AMOUNTS)
 CLAIMED = AMOUNTS.filter(lambda amount: amount != NOTHING)
 RETURNED = st.none() | st.integers(0, 3)
-MOVES = st.lists(st.builds(Move, project=st.sampled_from(PROJECTS), amount=CLAIMED, gives_back=RETURNED), max_size=10)
+CHANGED = st.none() | st.tuples(st.sampled_from(("root", "a", "b")), QUOTAS)
+MOVE = st.builds(Move, project=st.sampled_from(PROJECTS), amount=CLAIMED, gives_back=RETURNED, changed=CHANGED)
+MOVES = st.lists(MOVE, max_size=10)
 
 
 @pytest.fixture(scope="module", params=["memory", "sqlite", "postgresql"])
@@ -93,10 +99,16 @@ class Oracle:
         levels = []
         share = self.shares.get(ShareId(project))
         while share is not None:
-            siblings = [one for one in self.shares.values() if one.parent == share.parent]
-            levels.append(Level(share=share, kept_by_siblings=kept_by_siblings(share, siblings)))
-            share = self.shares.get(share.parent) if share.parent else None
+            parent = self.shares.get(share.parent) if share.parent else None
+            children = [one for one in self.shares.values() if one.parent == share.parent]
+            kept = kept_by_siblings(share, parent, children) if parent else NOTHING
+            levels.append(Level(share=share, kept_by_siblings=kept))
+            share = parent
         return tuple(reversed(levels))
+
+    def change(self, share: str, quota: Quota) -> Share:
+        changed = self.shares[ShareId(share)] = replace(self.shares[ShareId(share)], quota=quota)
+        return changed
 
     def grant(self, project: str, amount: Resources) -> None:
         for level in self.path(project):
@@ -139,6 +151,8 @@ def test_a_store_grants_exactly_what_the_rules_grant(
     oracle = Oracle(shares)
     granted: list[Claim] = []
     for move in moves:
+        if move.changed is not None:
+            seed(store, oracle.change(*move.changed))
         if move.gives_back is not None and granted:
             claim = granted.pop(move.gives_back % len(granted))
             store.transact(lambda work, claim: work.capacity.give_back(claim), claim)

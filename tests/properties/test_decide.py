@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.claims import Tree, claimable
+from quotas.tree import Promises
 from registry.ids import RequestId, Seconds, ShareId
 from registry.resources import NOTHING, total
 from scheduler.decide import decide
@@ -16,7 +17,7 @@ from scheduler.ordering import Standings
 from scheduler.policy import DAY, DEFAULT_POLICY
 from scheduler.requests import State
 from scheduler.snapshot import Snapshot
-from tests.builders import NOW, POOL, a_node, a_snapshot, cores, facts_of_a_center
+from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
 from tests.properties.worlds import applied, ended, facts, overfull, snapshots
 
 FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
@@ -32,10 +33,17 @@ def test_what_siblings_keep_for_themselves_stays_free(snapshot: Snapshot) -> Non
     after = applied(snapshot, decide(snapshot, NOW), NOW)
     for parent in after.shares.values():
         children = [share for share in after.shares.values() if share.parent == parent.id]
-        before = [share for share in snapshot.shares.values() if share.parent == parent.id]
-        promised = total(share.unused_kept for share in before)
-        if children and promised.within(parent.limit):
-            assert total(share.unused_kept for share in children).within(parent.limit - parent.granted)
+        promises = Promises.of(parent, children)
+        assert total(promises.unused_kept(share) for share in children).within(parent.limit - parent.granted)
+
+
+@given(st.integers(1, 8), st.integers(1, 8))
+def test_each_institution_can_use_its_part_of_what_is_left_when_nodes_are_lost(left: int, lost: int) -> None:
+    both = ("vmu.vision", "uit.bio")
+    center = facts_of_a_center([a_node(capacity=cores(left, 32))], both, cores((left + lost) / 2, 16))
+    part = cores(left / 4, 8)
+    queue = [a_request(number, both[number - 1], head=part, worker=part, workers_min=1) for number in (1, 2)]
+    assert len(decide(a_snapshot([*center, *queue]), NOW).placements) == len(both)
 
 
 @given(facts(), st.randoms(use_true_random=False))

@@ -163,7 +163,7 @@ def _shares() -> None:
     op.create_table(
         "share_amounts",
         *_text("pool", "share", "resource"),
-        *_number("nominal", "borrowing", "lending", "limit", "granted", "ceiling", "mark"),
+        *_number("nominal", "borrowing", "lending", "kept", "limit", "granted", "ceiling", "mark"),
         sa.PrimaryKeyConstraint("pool", "share", "resource", name="pk_share_amounts"),
         sa.CheckConstraint("0 <= granted AND granted <= ceiling", name=op.f("ck_share_amounts_granted")),
         sa.CheckConstraint("nominal >= 0 AND borrowing >= 0 AND lending >= 0", name=op.f("ck_share_amounts_quota")),
