@@ -1,7 +1,7 @@
 """What is left while a plan is made: each decision takes from it, everything else only looks."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
 from quotas.allocations import Credit, covering, most_available
@@ -43,19 +43,27 @@ class Room:
         self._credit = Credit(snapshot.allocations.values())
         self._running: Counter[tuple[PersonId, RequestClass]] = Counter()
         self._granted: dict[tuple[PoolId, RequestClass], Resources] = {}
+        self._known: dict[Hashable, tuple[WaitReason, ...]] = {}
         for cluster in clusters:
             self._running[cluster.request.person, cluster.request.request_class] += 1
             self._grant_to_class(cluster.request, total(process.shape for process in cluster.processes))
 
     def reasons(self, request: Request) -> tuple[WaitReason, ...]:
-        """Return everything that stops a pending request now, all of it; nothing if it can start."""
-        return (
-            *self._held(request),
-            *self._capped(request),
-            *self._short_of_quota(request),
-            *self._short_of_credit(request),
-            *self._short_of_nodes(request),
-        )
+        """Return everything that stops a pending request now, all of it; nothing if it can start.
+
+        Found out once for all requests that are alike, until something is taken: in a long queue most are.
+        """
+        alike = _asked(request)
+        known = self._known.get(alike)
+        if known is None:
+            known = self._known[alike] = (
+                *self._held(request),
+                *self._capped(request),
+                *self._short_of_quota(request),
+                *self._short_of_credit(request),
+                *self._short_of_nodes(request),
+            )
+        return known
 
     def start(self, request: Request) -> Placement:
         """Place a request that nothing stops, and take its room."""
@@ -212,5 +220,23 @@ class Room:
             self._credit.hold(request.project, request.allocation, process.hold)
 
     def _grant_to_class(self, request: Request, amount: Resources) -> None:
+        """Count what a class holds; whatever is taken passes here, so nothing is known any more."""
         key = (request.pool, request.request_class)
         self._granted[key] = self._granted.get(key, NOTHING) + amount
+        self._known.clear()
+
+
+def _asked(request: Request) -> Hashable:
+    """Return everything of a request that its reasons depend on."""
+    return (
+        request.person,
+        request.project,
+        request.pool,
+        request.request_class,
+        request.head,
+        request.worker,
+        request.workers_min,
+        request.walltime_seconds,
+        request.user_hold,
+        request.operator_hold,
+    )

@@ -10,14 +10,16 @@ from quotas.claims import Tree, claimable
 from quotas.tree import Promises
 from registry.ids import RequestId, Seconds, ShareId
 from registry.resources import NOTHING, total
-from scheduler.decide import decide
+from scheduler.decide import answers, decide
 from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
 from scheduler.ordering import Standings
+from scheduler.plan import WaitReason
 from scheduler.policy import DAY, DEFAULT_POLICY
-from scheduler.requests import State
+from scheduler.requests import Request, State
+from scheduler.room import Room
 from scheduler.snapshot import Snapshot
-from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
+from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center, request_id
 from tests.properties.worlds import applied, ended, facts, overfull, snapshots
 
 FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
@@ -44,6 +46,22 @@ def test_each_institution_can_use_its_part_of_what_is_left_when_nodes_are_lost(l
     part = cores(left / 4, 8)
     queue = [a_request(number, both[number - 1], head=part, worker=part, workers_min=1) for number in (1, 2)]
     assert len(decide(a_snapshot([*center, *queue]), NOW).placements) == len(both)
+
+
+class Forgetful(Room):
+    """The room that finds out anew for every request what stops it."""
+
+    def reasons(self, request: Request) -> tuple[WaitReason, ...]:
+        self._known.clear()
+        return super().reasons(request)
+
+
+@given(snapshots())
+def test_what_is_found_out_once_for_all_who_ask_alike_holds_for_each(snapshot: Snapshot) -> None:
+    twins = [replace(one, id=request_id(1000 + number)) for number, one in enumerate(snapshot.pending())]
+    crowd = snapshot.with_facts(twins)
+    found = list(answers(crowd, Room(crowd, NOW), NOW))
+    assert found == list(answers(crowd, Forgetful(crowd, NOW), NOW))
 
 
 @given(facts(), st.randoms(use_true_random=False))

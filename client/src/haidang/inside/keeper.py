@@ -26,6 +26,7 @@ SAMPLE_SECONDS: Final = 1.0
 PULSE_SAMPLES: Final = 5
 SEEK_SECONDS: Final = 0.05
 CLEAR_SECONDS: Final = 60.0
+GROWTH_BYTES: Final = 16 * 2**20
 _LARGEST_MESSAGE: Final = 4096
 
 
@@ -327,10 +328,10 @@ class _Meter:
         """Return what is to be said if the limit is passed now, else None.
 
         Resident memory, which is cheap to read, counts a page once for each process that shares it. Only when it grew
-        is it worth asking for the exact sum.
+        by more than a step is it worth asking for the exact sum.
         """
         resident = kernel.resident_bytes(family)
-        if resident <= self._largest_resident and resident <= self._limit:
+        if resident <= self._largest_resident + GROWTH_BYTES and resident <= self._limit:
             return None
         self._largest_resident = max(self._largest_resident, resident)
         used = kernel.own_bytes(family)
