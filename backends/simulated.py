@@ -7,6 +7,7 @@ from typing import assert_never
 from operations.ports.backend import BackendUnavailableError, Credentials
 from operations.ports.outside import Clock
 from registry.ids import ProcessUid, RequestId
+from scheduler.clusters import HEAD_ORDINAL
 from scheduler.observed import Cause, HeadClaim, Observed, ObservedProcess
 from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
 
@@ -42,6 +43,8 @@ class SimulatedBackend:
                 for process in step.processes:
                     self._start(step.request, process)
             case DrainWorkers():
+                if not self._lives(step.head_name):
+                    raise BackendUnavailableError("the head cannot be asked: it is not there")
                 for name in step.names:
                     self.kill(name, Cause.EXITED)
             case DeleteProcesses():
@@ -64,11 +67,15 @@ class SimulatedBackend:
         self._wakes.append(wake)
 
     def kill(self, name: str, cause: Cause = Cause.KILLED) -> None:
-        """End a process, if it lives."""
-        uid = self._present.get(name)
-        if uid is not None and self.lives[uid].ended is None:
-            self.lives[uid] = replace(self.lives[uid], ended=self._clock.now(), cause=cause)
-            self._wake()
+        """End a process, if it lives; workers do not outlive their head."""
+        if not self._lives(name):
+            return
+        ended = self._end(name, cause)
+        if ended.ordinal == HEAD_ORDINAL:
+            for other in [one for one in self._present if self._lives(one)]:
+                if self.lives[self._present[other]].request == ended.request:
+                    self._end(other, Cause.EXITED)
+        self._wake()
 
     def claim(self, request: RequestId, claim: HeadClaim) -> None:
         """Let a Dask scheduler say this of itself from now on."""
@@ -93,6 +100,15 @@ class SimulatedBackend:
             started=self._clock.now(),
         )
         self._wake()
+
+    def _lives(self, name: str) -> bool:
+        uid = self._present.get(name)
+        return uid is not None and self.lives[uid].ended is None
+
+    def _end(self, name: str, cause: Cause) -> ObservedProcess:
+        uid = self._present[name]
+        self.lives[uid] = replace(self.lives[uid], ended=self._clock.now(), cause=cause)
+        return self.lives[uid]
 
     def _require_reachable(self) -> None:
         if not self._reachable:

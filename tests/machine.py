@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import shutil
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from distributed import Client
 from distributed.security import Security
 from haidang.inside import runs
 
-from backends.authority import ClusterAuthority
 from backends.local.backend import LocalBackend
 from operations.ports.backend import Credentials
-from registry.ids import EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
-from registry.resources import GIB, MILLI, Resources
-from scheduler.clusters import process_name
-from scheduler.observed import ObservedProcess
-from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses
-
-HERE = EnvironmentId("here")
-T = TypeVar("T")
-
-
-def until(look: Callable[[], T | None], seconds: float = 20.0) -> T:
-    """Return the first thing that a look returns which is not empty."""
-    patience = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < patience, f"not within {seconds} s"
-        time.sleep(0.01)
-    return found
+from registry.ids import ProjectId
+from registry.resources import GIB
+from tests.ordered import HERE, OrderedCluster, until
 
 
 @dataclass
@@ -67,7 +48,7 @@ class Machine:
         return self.folder / "data" / "warm" / HERE
 
     def cluster(self, workers: int = 2, *, memory: int = GIB, project: str = "hust.vision") -> TestCluster:
-        cluster = TestCluster(machine=self, memory=memory, project=ProjectId(project))
+        cluster = TestCluster(backend=self.backend, machine=self, memory=memory, project=ProjectId(project))
         self.clusters.append(cluster)
         cluster.start(range(workers + 1))
         return cluster
@@ -87,85 +68,13 @@ class Machine:
         self.backend.leave()
 
 
-@dataclass
-class TestCluster:
-    """One cluster's processes, by ordinal."""
+@dataclass(kw_only=True)
+class TestCluster(OrderedCluster):
+    """One cluster of a machine, with what its processes leave there."""
 
     __test__ = False
 
     machine: Machine
-    memory: int
-    project: ProjectId
-    request: RequestId = field(
-        default_factory=lambda: RequestId(base64.b32encode(os.urandom(16)).decode().lower().rstrip("="))
-    )
-
-    def __post_init__(self) -> None:
-        now = int(time.time())
-        self.last_second = Seconds(now + 3600)
-        self.credentials = ClusterAuthority().issue(self.request, now=Seconds(now), until=self.last_second)
-
-    def name(self, ordinal: int, incarnation: int = 1) -> str:
-        return process_name(self.request, ordinal, incarnation)
-
-    def start(self, ordinals: Iterable[int], incarnation: int = 1) -> None:
-        processes = tuple(
-            NewProcess(
-                name=self.name(ordinal, incarnation),
-                ordinal=ordinal,
-                incarnation=incarnation,
-                node=NodeId("n1"),
-                shape=Resources(millicores=MILLI, memory=self.memory if ordinal else GIB),
-            )
-            for ordinal in ordinals
-        )
-        step = StartProcesses(
-            request=self.request,
-            institution=InstitutionId("hust"),
-            project=self.project,
-            environment=HERE,
-            head_name=self.name(0),
-            processes=processes,
-            last_second=self.last_second,
-        )
-        self.machine.backend.carry_out(step, self.credentials)
-
-    def seen(self) -> dict[int, ObservedProcess]:
-        processes = self.machine.backend.observe().processes
-        return {process.ordinal: process for process in processes if process.request == self.request}
-
-    def ready(self) -> dict[int, ObservedProcess]:
-        """Wait until every process has shown its address."""
-
-        def look() -> dict[int, ObservedProcess] | None:
-            seen = self.seen()
-            assert not [process for process in seen.values() if process.ended], self.prints()
-            return seen if all(process.address for process in seen.values()) else None
-
-        return until(look)
-
-    def ended(self, ordinal: int) -> ObservedProcess:
-        def look() -> ObservedProcess | None:
-            process = self.seen()[ordinal]
-            return process if process.ended is not None else None
-
-        return until(look)
-
-    def gone(self) -> dict[int, ObservedProcess]:
-        return {ordinal: self.ended(ordinal) for ordinal in self.seen()}
-
-    def delete(self) -> None:
-        names = tuple(process.name for process in self.seen().values())
-        self.machine.backend.carry_out(DeleteProcesses(request=self.request, names=names), None)
-
-    def drain(self, *ordinals: int, seconds: int = 20) -> None:
-        step = DrainWorkers(
-            request=self.request,
-            head_name=self.name(0),
-            names=tuple(self.name(ordinal) for ordinal in ordinals),
-            deadline_seconds=seconds,
-        )
-        self.machine.backend.carry_out(step, self.credentials)
 
     def run(self, ordinal: int) -> runs.Run:
         found = runs.read_run(self.machine.place, self.name(ordinal))

@@ -23,7 +23,8 @@ from backends.local.door import Door, NoAnswerError
 from backends.local.heads import LONGEST_LOGGED, REST_FACTOR, Heads
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
-from tests.machine import Machine, TestCluster, a_machine, until
+from tests.machine import Machine, TestCluster, a_machine
+from tests.ordered import until
 
 STRANGER = RequestId("s" * 26)
 

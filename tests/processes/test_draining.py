@@ -14,7 +14,8 @@ from distributed import Client
 from backends.local.door import Door
 from registry.resources import MIB
 from scheduler.observed import Cause, HeadClaim
-from tests.machine import Machine, TestCluster, a_machine, until
+from tests.machine import Machine, TestCluster, a_machine
+from tests.ordered import until
 
 
 @pytest.fixture(scope="module")

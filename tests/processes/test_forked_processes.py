@@ -20,7 +20,8 @@ from haidang.inside.tenant import MOST_THREADS
 
 from registry.resources import MIB
 from scheduler.observed import Cause
-from tests.machine import Machine, a_machine, is_alive, until
+from tests.machine import Machine, a_machine, is_alive
+from tests.ordered import until
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +75,6 @@ def test_a_worker_has_its_cores_its_folder_and_nothing_of_the_centers_environmen
     assert "HAIDANG_SECRET" not in environment
 
 
-def test_a_name_that_exists_is_left_as_it_is(machine: Machine) -> None:
-    cluster = machine.cluster(workers=1)
-    before = cluster.ready()
-    cluster.start(range(2))
-    assert {ordinal: process.uid for ordinal, process in cluster.seen().items()} == {
-        ordinal: process.uid for ordinal, process in before.items()
-    }
-
-
 def test_a_killed_worker_is_seen_to_have_ended_then_and_is_replaced(machine: Machine) -> None:
     cluster = machine.cluster()
     cluster.ready()
@@ -103,15 +95,6 @@ def test_a_killed_worker_is_seen_to_have_ended_then_and_is_replaced(machine: Mac
     cluster.ready()
     with cluster.client() as client:
         client.wait_for_workers(2, timeout=20)
-
-
-def test_forgetting_another_life_of_that_name_removes_nothing(machine: Machine) -> None:
-    cluster = machine.cluster(workers=0)
-    cluster.ready()
-    cluster.delete()
-    ended = cluster.ended(0)
-    machine.backend.forget(ended.name, type(ended.uid)("0" * 32))
-    assert cluster.seen()[0] == ended
 
 
 def test_what_is_measured_is_the_work_of_the_process_and_its_children(machine: Machine) -> None:

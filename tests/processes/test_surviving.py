@@ -14,7 +14,8 @@ from haidang.inside import runs
 
 from operations.ports.backend import BackendUnavailableError
 from scheduler.observed import Cause
-from tests.machine import HERE, Machine, a_machine, is_alive, until
+from tests.machine import Machine, a_machine, is_alive
+from tests.ordered import HERE, until
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_backend_that_starts_again_finds_what_runs_and_what_ended(machine: Mac
     before = cluster.ready()
     machine.backend.close()
     os.kill(cluster.pid(1), signal.SIGKILL)
-    machine.backend = machine.another_backend()
+    machine.backend = cluster.backend = machine.another_backend()
     machine.backend.know(cluster.request, cluster.credentials)
     assert cluster.ended(1).uid == before[1].uid
     assert cluster.seen()[0].address == before[0].address
