@@ -67,6 +67,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.ClassShareFull: HTTPStatus.CONFLICT,
     engine.GangNeverFits: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.BeyondClassShare: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.SetAside: HTTPStatus.CONFLICT,
     engine.HeldByOperator: HTTPStatus.CONFLICT,
     engine.HeldByUser: HTTPStatus.CONFLICT,
     engine.MinimumAboveMaximum: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -82,13 +82,14 @@ def list_nodes(work: Office, *, pool: PoolId | None, after: str, limit: int) -> 
 
 
 def center_quota(nodes: Iterable[Node]) -> Quota:
-    """Return what the center has of a pool: its ready nodes, and for what still runs there room on the others.
+    """Return what the center has of a pool: its ready nodes, and room for exactly what still runs on the others.
 
-    Without that room, work on a node that is drained would count against the nodes that are left.
+    Without that room, work on a node that is drained would count against the nodes that are left; with more, what is
+    kept for others would be taken for it. A store lessens it with what is given back there.
     """
     nodes = tuple(nodes)
     ready = total(node.capacity for node in nodes if node.state is NodeState.READY)
-    others = total(node.capacity for node in nodes if node.state is not NodeState.READY)
+    others = total(node.granted for node in nodes if node.state is not NodeState.READY)
     return Quota(nominal=ready, borrowing=others)
 
 

@@ -38,6 +38,7 @@ from scheduler.reasons import (
     NoRate,
     PersonAtClassLimit,
     ProcessNeverFits,
+    SetAside,
     TooManyWorkers,
     UnknownEnvironment,
     WalltimeTooLong,
@@ -222,6 +223,7 @@ Reason = (
     | Forbidden
     | GangNeverFits
     | BeyondClassShare
+    | SetAside
     | HasEnded
     | HeadersTooLarge
     | HeldByOperator

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from typing import Final
 
 from quotas.reasons import BeyondLimit, LendingBeyondNominal, NominalsExceedParent, ShareFull
 from quotas.tree import Promises, Quota, Share
 from registry.ids import PoolId, ProjectId, ShareId
 from registry.resources import NOTHING, ResourceName, Resources, names, total
 
+NO_QUOTA: Final = Quota(nominal=NOTHING)
+Family = tuple[ShareId | None, PoolId]
+"""The children of one share in one pool, by their parent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """One share on the way from the center to a project, and what its siblings keep unused for themselves."""
+    """One share on the way from the center to a project, and what its siblings keep unused for themselves.
+
+    `siblings` is the sum of their quotas, whatever they use of them.
+    """
 
     share: Share
     kept_by_siblings: Resources = NOTHING
+    siblings: Quota = NO_QUOTA
+
+    def promises(self, has: Resources) -> Promises:
+        """Return what the share and its siblings were promised of a parent that effectively has so much."""
+        return Promises(nominal=has, promised=self.share.quota.nominal + self.siblings.nominal)
 
 
 def claimable(path: Sequence[Level]) -> Resources:
     """Return what new work at the end of the path may take of each resource, never negative.
 
-    `path` runs from the center to the share. Each level allows `limit - granted`. What a parent has left is
-    lessened by what its other children keep for themselves and do not use: that is promised to them even while
-    it is idle.
+    `path` runs from the center to the share. Each level allows `limit - granted`, and no more than its parent may
+    take, lessened by what the parent's other children keep for themselves and do not use: that is promised to them
+    even while it is idle.
     """
     result = _left(path[0].share)
-    for parent, child in pairwise(path):
-        result = result.least(_left(parent.share) - child.kept_by_siblings).least(_left(child.share))
+    for level in path[1:]:
+        result = (result - level.kept_by_siblings).least(_left(level.share))
     return result.most(NOTHING)
 
 
@@ -41,9 +53,13 @@ class Tree:
 
     def __init__(self, shares: Iterable[Share]) -> None:
         self._shares = {(share.id, share.pool): share for share in shares}
-        self._promises = _promises(self._shares)
-        self._kept: dict[tuple[ShareId | None, PoolId], Resources] = {}
+        self._promised: dict[Family, Quota] = {}
+        self._kept: dict[Family, Resources] = {}
+        self._effective: dict[tuple[ShareId, PoolId], Resources] = {}
         self._paths: dict[tuple[ProjectId, PoolId], tuple[Level, ...]] = {}
+        for share in self._shares.values():
+            family = share.parent, share.pool
+            self._promised[family] = self._promised.get(family, NO_QUOTA) + share.quota
         for share in self._shares.values():
             self._add_kept(share, self._unused_kept(share))
 
@@ -59,11 +75,19 @@ class Tree:
         return Tree(self._shares.values())
 
     def grant(self, project: ProjectId, pool: PoolId, amount: Resources) -> None:
-        """Grant an amount to a project and to every share above it; a negative one gives back."""
-        for level in self.path(project, pool):
+        """Grant an amount to a project and to every share above it."""
+        self._move(self.path(project, pool), amount)
+
+    def give_back(self, project: ProjectId, pool: PoolId, amount: Resources, *, lost: bool = False) -> None:
+        """Give an amount back; of what was on a node that is not ready, the center gets nothing to give again."""
+        path = self.path(project, pool)
+        self._move(path[1:] if lost else path, amount * -1)
+
+    def _move(self, path: Iterable[Level], amount: Resources) -> None:
+        for level in path:
             before = level.share
             after = replace(before, granted=before.granted + amount)
-            self._shares[before.id, pool] = after
+            self._shares[before.id, before.pool] = after
             self._add_kept(before, self._unused_kept(after) - self._unused_kept(before))
         self._paths.clear()
 
@@ -72,22 +96,32 @@ class Tree:
         share = self._shares.get((ShareId(project), pool))
         while share is not None:
             kept = self._kept[share.parent, pool] - self._unused_kept(share)
-            levels.append(Level(share=share, kept_by_siblings=kept))
+            siblings = self._promised[share.parent, pool] - share.quota
+            levels.append(Level(share=share, kept_by_siblings=kept, siblings=siblings))
             share = self._shares.get((share.parent, pool)) if share.parent else None
         return tuple(reversed(levels))
 
     def _unused_kept(self, share: Share) -> Resources:
-        return self._promises[share.parent, share.pool].unused_kept(share)
+        """Return what nobody has taken of the part that only a share itself may use."""
+        return (self._promises(share).scaled(share.quota.kept) - share.granted).most(NOTHING)
+
+    def _promises(self, share: Share) -> Promises:
+        """Return what a share and its siblings were promised; the root is promised its own by nobody."""
+        parent = self._shares.get((share.parent, share.pool)) if share.parent else None
+        has = share.quota.nominal if share.parent is None else self._effective_nominal(parent)
+        return Promises(nominal=has, promised=self._promised[share.parent, share.pool].nominal)
+
+    def _effective_nominal(self, share: Share | None) -> Resources:
+        if share is None:
+            return NOTHING
+        key = share.id, share.pool
+        if key not in self._effective:
+            self._effective[key] = self._promises(share).scaled(share.quota.nominal)
+        return self._effective[key]
 
     def _add_kept(self, share: Share, amount: Resources) -> None:
         key = (share.parent, share.pool)
         self._kept[key] = self._kept.get(key, NOTHING) + amount
-
-
-def kept_by_siblings(share: Share, parent: Share, children: Sequence[Share]) -> Resources:
-    """Return what the other children of the share's parent keep for themselves and do not use."""
-    promises = Promises.of(parent, children)
-    return total(promises.unused_kept(child) for child in children if child.id != share.id)
 
 
 def shortages(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]:
@@ -97,20 +131,29 @@ def shortages(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]
     )
 
 
-def beyond_limits(path: Sequence[Level], needed: Resources) -> tuple[BeyondLimit, ...]:
-    """Return each limit on the path that `needed` exceeds even when nothing else is granted."""
-    return tuple(
-        BeyondLimit(
-            share=level.share.id,
-            pool=level.share.pool,
-            resource=name,
-            needed=needed.amount(name),
-            limit=level.share.limit.amount(name),
-        )
-        for level in path
-        for name in names(needed)
-        if needed.amount(name) > level.share.limit.amount(name)
-    )
+def beyond_limits(path: Sequence[Level], needed: Resources, whole: Resources) -> tuple[BeyondLimit, ...]:
+    """Return by resource the first share below the root that could never hold `needed`, were nothing else granted.
+
+    `whole` is what the pool has when all its nodes are ready. A share is bound by its own limit, and by what its
+    siblings keep for themselves even while it is idle.
+    """
+    has = room = whole
+    found: list[BeyondLimit] = []
+    for child in path[1:]:
+        promises = child.promises(has)
+        room = child.share.limit.least(room - promises.scaled(child.siblings.kept)).most(NOTHING)
+        named = {one.resource for one in found}
+        found += (one for one in _beyond(child.share, room, needed) if one.resource not in named)
+        has = promises.scaled(child.share.quota.nominal)
+    return tuple(found)
+
+
+def _beyond(share: Share, most: Resources, needed: Resources) -> Iterator[BeyondLimit]:
+    for name in names(needed):
+        if needed.amount(name) > most.amount(name):
+            yield BeyondLimit(
+                share=share.id, pool=share.pool, resource=name, needed=needed.amount(name), limit=most.amount(name)
+            )
 
 
 def withheld(path: Sequence[Level], needed: Resources) -> tuple[ShareFull, ...]:
@@ -151,22 +194,6 @@ def quota_faults(
     return exceeding + lending
 
 
-def _promises(shares: Mapping[tuple[ShareId, PoolId], Share]) -> dict[tuple[ShareId | None, PoolId], Promises]:
-    """Return what each share has and has promised to its children; the root is promised its own by nobody."""
-    promised: dict[tuple[ShareId, PoolId], Resources] = {}
-    for share in shares.values():
-        if share.parent is not None:
-            key = (share.parent, share.pool)
-            promised[key] = promised.get(key, NOTHING) + share.quota.nominal
-    result: dict[tuple[ShareId | None, PoolId], Promises] = {
-        (None, share.pool): Promises() for share in shares.values()
-    }
-    for key, amount in promised.items():
-        parent = shares.get(key)
-        result[key] = Promises(nominal=parent.quota.nominal, promised=amount) if parent else Promises()
-    return result
-
-
 def _left(share: Share) -> Resources:
     return share.limit - share.granted
 
@@ -175,14 +202,21 @@ def _withholding(path: Sequence[Level], name: ResourceName, needed: Resources) -
     """Return the shares below the root that are short of a resource, by their own limit or for their siblings' sake.
 
     A share that may hold as much as the whole pool is full only while the pool is, so its limit withholds nothing.
+    Where the pool itself is too full, siblings withhold what they would keep even if it were empty.
     """
     whole, amount = path[0].share.limit.amount(name), needed.amount(name)
+    room, idle = _left(path[0].share).amount(name), path[0].share.quota.nominal.amount(name)
+    has = path[0].share.quota.nominal
     found: list[Share] = []
-    for parent, child in pairwise(path):
-        room = _left(parent.share).amount(name)
-        limited = child.share.limit.amount(name) < whole and amount > _left(child.share).amount(name)
-        if limited or room - child.kept_by_siblings.amount(name) < amount <= room:
+    for child in path[1:]:
+        promises, limit = child.promises(has), child.share.limit.amount(name)
+        to_child = room - child.kept_by_siblings.amount(name)
+        at_best = idle - promises.scaled(child.siblings.kept).amount(name)
+        limited = limit < whole and amount > _left(child.share).amount(name)
+        if limited or to_child < amount <= room or at_best < amount <= idle:
             found.append(child.share)
+        room, idle = min(to_child, _left(child.share).amount(name)), min(at_best, limit)
+        has = promises.scaled(child.share.quota.nominal)
     return found
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from registry.ids import PoolId, ShareId
-from registry.resources import NOTHING, Resources, total
+from registry.resources import NOTHING, Resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +21,22 @@ class Quota:
         """The most that new work may bring the share to."""
         return self.nominal + self.borrowing
 
+    def __add__(self, other: Quota) -> Quota:
+        """Return what two shares were promised together."""
+        return Quota(
+            nominal=self.nominal + other.nominal,
+            borrowing=self.borrowing + other.borrowing,
+            lending=self.lending + other.lending,
+        )
+
+    def __sub__(self, other: Quota) -> Quota:
+        """Return what the others were promised, of a sum that `other` is part of."""
+        return Quota(
+            nominal=self.nominal - other.nominal,
+            borrowing=self.borrowing - other.borrowing,
+            lending=self.lending - other.lending,
+        )
+
     @property
     def kept(self) -> Resources:
         """The part of the nominal quota that nobody else may use, even while it is idle."""
@@ -30,32 +45,24 @@ class Quota:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promises:
-    """What a parent has, and what its children were promised of it together.
+    """What a parent effectively has, and what its children were promised of it together.
 
     When nodes are lost the parent has less than it promised. Then every child keeps the same part of its own, so
-    that what they keep for themselves never sums to more than there is, and nobody waits for what is not there.
+    that what they keep for themselves never sums to more than there is, and nobody waits for what is not there. What
+    is left of a child's own is all that it has for its own children, down to the projects.
     """
 
     nominal: Resources = NOTHING
     promised: Resources = NOTHING
 
-    @classmethod
-    def of(cls, parent: Share, children: Iterable[Share]) -> Promises:
-        """Return what a share has and has promised."""
-        return cls(nominal=parent.quota.nominal, promised=total(child.quota.nominal for child in children))
-
-    def kept(self, quota: Quota) -> Resources:
-        """Return what a child effectively keeps for itself, rounded down where the promises exceed what there is."""
+    def scaled(self, amount: Resources) -> Resources:
+        """Return what is left of an amount that was promised, rounded down where the promises exceed what there is."""
         if self.promised.within(self.nominal):
-            return quota.kept
+            return amount
         return Resources.of(
-            (name, effective(amount, nominal=self.nominal.amount(name), promised=self.promised.amount(name)))
-            for name, amount in quota.kept.items()
+            (name, effective(one, nominal=self.nominal.amount(name), promised=self.promised.amount(name)))
+            for name, one in amount.items()
         )
-
-    def unused_kept(self, share: Share) -> Resources:
-        """Return what nobody has taken of the part that only a child itself may use."""
-        return (self.kept(share.quota) - share.granted).most(NOTHING)
 
 
 def effective(amount: int, *, nominal: int, promised: int) -> int:

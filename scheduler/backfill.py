@@ -1,6 +1,7 @@
 """The protected starts of blocked requests, and what may run beside them on each node."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from quotas.claims import Tree, shortages, withheld
@@ -49,10 +50,7 @@ def reserve(
     """
     amounts = dict(free)
     for at, returned in in_time(coming):
-        for item in returned:
-            tree.grant(item.project, request.pool, item.amount * -1)
-            if item.node in amounts:
-                amounts[item.node] += item.amount
+        _give_back(returned, amounts, tree, request.pool)
         packing, path = place(request, amounts), tree.path(request.project, request.pool)
         if isinstance(packing, Packing) and not shortages(path, request.gang_total()):
             tree.grant(request.project, request.pool, request.gang_total())
@@ -62,6 +60,34 @@ def reserve(
     return None
 
 
+def _give_back(returned: Iterable[Return], amounts: dict[NodeId, Resources], tree: Tree, pool: PoolId) -> None:
+    """Add what comes back to nodes and quotas; what ran on a node that is not ready leaves no room at the center."""
+    for item in returned:
+        tree.give_back(item.project, pool, item.amount, lost=item.node not in amounts)
+        if item.node in amounts:
+            amounts[item.node] += item.amount
+
+
+@dataclass(frozen=True, slots=True)
+class _Empty:
+    """A pool once everything that runs there has ended, and what was found not to fit even then."""
+
+    amounts: Mapping[NodeId, Resources]
+    tree: Tree
+    beyond: set[Hashable]
+
+    def holds(self, request: Request) -> bool:
+        """Tell whether the gang would fit; who asks for the same again is not gone through again."""
+        gang = (request.project, request.head, request.worker, request.workers_min)
+        if gang in self.beyond:
+            return False
+        short = shortages(self.tree.path(request.project, request.pool), request.gang_total())
+        if short or isinstance(place(request, self.amounts), Crowded):
+            self.beyond.add(gang)
+            return False
+        return True
+
+
 class Floor:
     """The ready nodes of all pools while a plan is made: what is free, what comes back, what is protected."""
 
@@ -69,13 +95,12 @@ class Floor:
         self._policy = policy
         self._now = now
         self._free: dict[PoolId, dict[NodeId, Resources]] = {}
-        self._capacity: dict[PoolId, dict[NodeId, Resources]] = {}
+        self._empty: dict[PoolId, _Empty] = {}
         self._coming: dict[PoolId, list[Return]] = {}
         self._reservations: dict[PoolId, list[Reservation]] = {}
         for node in nodes:
             if node.state is NodeState.READY:
                 self._free.setdefault(node.pool, {})[node.id] = node.free
-                self._capacity.setdefault(node.pool, {})[node.id] = node.capacity
         for cluster in clusters:
             self._expect(cluster)
 
@@ -101,6 +126,7 @@ class Floor:
 
     def take(self, cluster: Cluster) -> None:
         """Put the processes of a cluster on their nodes."""
+        self._empty.pop(cluster.request.pool, None)
         pool, outlasts = cluster.request.pool, releases_at(cluster, self._policy, self._now)
         for process in cluster.processes:
             self._free[pool][process.node] -= process.shape
@@ -111,20 +137,26 @@ class Floor:
     def reserve(self, request: Request, tree: Tree) -> Reservation | None:
         """Protect the start of a request, if the policy has a reservation left and a moment can be told.
 
-        Asked of every blocked request, so it costs little to say no: `tree` is copied, and the times to come are gone
-        through, only for a gang that the ready nodes could hold at all.
+        Asked of every blocked request, so it costs little to say no: the times to come are gone through only for a
+        gang that fits once they have all come.
         """
         kept = self._reservations.setdefault(request.pool, [])
         if len(kept) >= self._policy.reservations:
             return None
-        if isinstance(place(request, self._capacity.get(request.pool, {})), Crowded):
-            return None
         base = self.free(request.pool)
         for earlier in kept:
             base = {node: amount.least(earlier.beside[node]) for node, amount in base.items()}
-        reservation = reserve(request, base, tree.copy(), self._coming.get(request.pool, ()))
+        coming = self._coming.get(request.pool, ())
+        if request.pool not in self._empty:
+            amounts, later = dict(base), tree.copy()
+            _give_back(coming, amounts, later, request.pool)
+            self._empty[request.pool] = _Empty(amounts, later, set())
+        if not self._empty[request.pool].holds(request):
+            return None
+        reservation = reserve(request, base, tree.copy(), coming)
         if reservation is not None:
             kept.append(reservation)
+            self._empty.pop(request.pool)
         return reservation
 
     def _expect(self, cluster: Cluster) -> None:

@@ -89,12 +89,17 @@ def times(amount: Resources, shape: Resources) -> int:
 
 
 def never_fits(draft: Draft, rule: ClassRule, nodes: Sequence[Node], path: Sequence[Level]) -> tuple[NeverFits, ...]:
-    """Return every reason why the draft could not start even on an idle center, with every share untouched."""
+    """Return every reason why the draft could not start even on an idle center, with all nodes and shares untouched."""
+    whole = total(node.capacity for node in nodes)
     return (
         *_beyond_class(draft, rule),
         *_beyond_nodes(draft, nodes),
-        *_beyond_class_share(draft, rule, nodes),
-        *(beyond_limits(path, draft.gang_total()) if path else (NoShare(project=draft.project, pool=draft.pool),)),
+        *_beyond_class_share(draft, rule, whole),
+        *(
+            beyond_limits(path, draft.gang_total(), whole)
+            if path
+            else (NoShare(project=draft.project, pool=draft.pool),)
+        ),
     )
 
 
@@ -120,10 +125,10 @@ def _beyond_nodes(draft: Draft, nodes: Sequence[Node]) -> Iterator[ProcessNeverF
         yield GangNeverFits(pool=draft.pool, processes=draft.workers_min + 1, placeable=packing.placeable)
 
 
-def _beyond_class_share(draft: Draft, rule: ClassRule, nodes: Sequence[Node]) -> Iterator[BeyondClassShare]:
+def _beyond_class_share(draft: Draft, rule: ClassRule, whole: Resources) -> Iterator[BeyondClassShare]:
     if rule.takes_all:
         return
-    needed, most = draft.gang_total(), rule.share_of(total(node.capacity for node in nodes))
+    needed, most = draft.gang_total(), rule.share_of(whole)
     for name in names(needed):
         if needed.amount(name) > most.amount(name):
             yield BeyondClassShare(

@@ -12,6 +12,7 @@ from scheduler.reasons import (
     NodesFull,
     NoRate,
     PersonAtClassLimit,
+    SetAside,
     WouldDelayReserved,
 )
 from scheduler.requests import Request
@@ -25,6 +26,7 @@ WaitReason = (
     | ShareFull
     | NoRate
     | NoCredit
+    | SetAside
     | NodesFull
     | WouldDelayReserved
 )

@@ -1,6 +1,7 @@
 """Why the engine lets a request wait, or says that it could never run: one type per reason, numbers as fields."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar
 
 from registry.ids import EnvironmentId, PoolId, Seconds
@@ -53,6 +54,23 @@ class NodesFull:
     processes: int
     placeable: int
     expected: Seconds | None = None
+
+
+class Kept(StrEnum):
+    """What else than nodes and quota is kept for a protected start."""
+
+    TURN = "kept-turn"
+    CLASS_SHARE = "kept-class-share"
+    CREDIT = "kept-credit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """There is enough of something, but what is left is kept for an earlier request that starts soon."""
+
+    code: ClassVar[str] = "set-aside"
+    what: Kept
+    reserved_from: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,17 @@
 """What is left while a plan is made: each decision takes from it, everything else only looks."""
 
-from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import replace
 
-from quotas.allocations import Credit, covering, most_available
 from quotas.claims import Tree, withheld
 from quotas.rates import price, price_of_all
 from quotas.reasons import NoCredit, NoShare
-from registry.ids import MicroCredits, PersonId, PoolId, Seconds
-from registry.resources import NOTHING, Resources, names, total
+from registry.ids import MicroCredits, Seconds
+from registry.resources import NOTHING, Resources, names
 from scheduler.backfill import Floor, Reservation
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.fitting import Crowded, Packing, place, place_worker
+from scheduler.holdings import Holdings
 from scheduler.plan import Placement, WaitReason
 from scheduler.policy import ClassRule
 from scheduler.profile import releases_at
@@ -20,12 +19,14 @@ from scheduler.reasons import (
     ClassShareFull,
     HeldByOperator,
     HeldByUser,
+    Kept,
     NodesFull,
     NoRate,
     PersonAtClassLimit,
+    SetAside,
     WouldDelayReserved,
 )
-from scheduler.requests import Request, RequestClass
+from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
 
@@ -33,20 +34,17 @@ class Room:
     """The center's room during one cycle: nodes, shares, credit and the caps of classes and people."""
 
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
-        clusters = snapshot.clusters()
         self._snapshot = snapshot
         self._policy = snapshot.policy
         self._now = now
         self._wholes = snapshot.wholes()
         self._tree = Tree(snapshot.shares.values())
-        self._floor = Floor(snapshot.nodes.values(), clusters, snapshot.policy, now)
-        self._credit = Credit(snapshot.allocations.values())
-        self._running: Counter[tuple[PersonId, RequestClass]] = Counter()
-        self._granted: dict[tuple[PoolId, RequestClass], Resources] = {}
+        self._floor = Floor(snapshot.nodes.values(), snapshot.clusters(), snapshot.policy, now)
+        self._held = Holdings(snapshot)
+        # With what is set aside for protected starts: it is nobody else's, and nobody's yet.
+        self._promised = Holdings(snapshot)
+        self._protected: list[Reservation] = []
         self._known: dict[Hashable, tuple[WaitReason, ...]] = {}
-        for cluster in clusters:
-            self._running[cluster.request.person, cluster.request.request_class] += 1
-            self._grant_to_class(cluster.request, total(process.shape for process in cluster.processes))
 
     def reasons(self, request: Request) -> tuple[WaitReason, ...]:
         """Return everything that stops a pending request now, all of it; nothing if it can start.
@@ -57,7 +55,7 @@ class Room:
         known = self._known.get(alike)
         if known is None:
             known = self._known[alike] = (
-                *self._held(request),
+                *self._kept_back(request),
                 *self._capped(request),
                 *self._short_of_quota(request),
                 *self._short_of_credit(request),
@@ -68,7 +66,7 @@ class Room:
     def start(self, request: Request) -> Placement:
         """Place a request that nothing stops, and take its room."""
         packing = place(request, self._floor.open_until(request.pool, self._would_end(request)))
-        allocation = covering(self._credit.of(request.project), self._price(request), self._now)
+        allocation = self._promised.covering(request, self._price(request), self._now)
         assert isinstance(packing, Packing), request
         assert allocation is not None, request
         placement = Placement(
@@ -79,18 +77,21 @@ class Room:
         )
         placed = replace(request, placed=self._now, deadline=placement.deadline, allocation=allocation.id)
         self._take(Cluster(request=placed, processes=placement.processes))
-        self._running[request.person, request.request_class] += 1
+        for holdings in (self._held, self._promised):
+            holdings.begin(request)
         return placement
 
     def reserve(self, request: Request) -> Reservation | None:
         """Protect the start of a request that only nodes stop: what else it will need is kept for it from now on."""
         reservation = self._floor.reserve(request, self._tree)
         if reservation is not None:
-            allocation = covering(self._credit.of(request.project), self._price(request), self._now)
+            allocation = self._promised.covering(request, self._price(request), self._now)
             assert allocation is not None, request
-            self._credit.hold(request.project, allocation.id, self._price(request))
-            self._running[request.person, request.request_class] += 1
-            self._grant_to_class(request, request.gang_total())
+            self._promised.begin(request)
+            self._promised.grant(request, request.gang_total())
+            self._promised.hold(request, allocation.id, self._price(request))
+            self._protected.append(reservation)
+            self._known.clear()
         return reservation
 
     def grow(self, cluster: Cluster, ordinal: int) -> Process | None:
@@ -108,7 +109,7 @@ class Room:
         if self._over_quota(request, request.worker, ends):
             return None
         hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
-        if hold > self._credit.left(request.project, request.allocation, self._now):
+        if hold > self._promised.left(request, request.allocation, self._now):
             return None
         process = Process(
             request=request.id,
@@ -122,7 +123,7 @@ class Room:
         self._take(Cluster(request=request, processes=(process,)))
         return process
 
-    def _held(self, request: Request) -> Iterator[WaitReason]:
+    def _kept_back(self, request: Request) -> Iterator[WaitReason]:
         if request.user_hold:
             yield HeldByUser()
         if request.operator_hold:
@@ -130,12 +131,17 @@ class Room:
 
     def _capped(self, request: Request) -> Iterator[WaitReason]:
         most = self._class(request).most_per_person
-        running = self._running[request.person, request.request_class]
-        if running >= most:
+        if (running := self._held.running(request)) >= most:
             yield PersonAtClassLimit(request_class=request.request_class, running=running, most=most)
-        if self._fits_class(request, request.gang_total()):
-            return
-        needed, left = request.gang_total(), self._left_to_class(request)
+        elif self._promised.running(request) >= most:
+            yield self._set_aside(Kept.TURN)
+        if not self._fits_class(self._held, request, request.gang_total()):
+            yield from self._short_of_class(request)
+        elif not self._fits_class(self._promised, request, request.gang_total()):
+            yield self._set_aside(Kept.CLASS_SHARE)
+
+    def _short_of_class(self, request: Request) -> Iterator[WaitReason]:
+        needed, left = request.gang_total(), self._left_to_class(self._held, request)
         for name in names(needed):
             if needed.amount(name) > left.amount(name):
                 yield ClassShareFull(
@@ -157,9 +163,15 @@ class Room:
         if self._snapshot.rule(request.pool, self._now) is None:
             yield NoRate(pool=request.pool)
             return
-        needed, allocations = self._price(request), self._credit.of(request.project)
-        if covering(allocations, needed, self._now) is None:
-            yield NoCredit(project=request.project, needed=needed, available=most_available(allocations, self._now))
+        needed = self._price(request)
+        if self._held.covering(request, needed, self._now) is None:
+            available = self._held.most_available(request, self._now)
+            yield NoCredit(project=request.project, needed=needed, available=available)
+        elif self._promised.covering(request, needed, self._now) is None:
+            yield self._set_aside(Kept.CREDIT)
+
+    def _set_aside(self, what: Kept) -> SetAside:
+        return SetAside(what=what, reserved_from=min(one.starts for one in self._protected))
 
     def _short_of_nodes(self, request: Request) -> Iterator[WaitReason]:
         ends = self._would_end(request)
@@ -174,7 +186,7 @@ class Room:
 
     def _over_quota(self, request: Request, amount: Resources, ends: Seconds) -> bool:
         path = self._tree.path(request.project, request.pool)
-        granted = path and not withheld(path, amount) and self._fits_class(request, amount)
+        granted = path and not withheld(path, amount) and self._fits_class(self._promised, request, amount)
         return not granted or self._floor.delays(request, amount, ends) is not None
 
     def _would_end(self, request: Request) -> Seconds:
@@ -183,13 +195,13 @@ class Room:
     def _class(self, request: Request) -> ClassRule:
         return self._policy.classes[request.request_class]
 
-    def _fits_class(self, request: Request, amount: Resources) -> bool:
+    def _fits_class(self, holdings: Holdings, request: Request, amount: Resources) -> bool:
         """Tell whether the class may hold so much more; one that may hold the whole pool is only bound by nodes."""
-        return self._class(request).takes_all or amount.within(self._left_to_class(request))
+        return self._class(request).takes_all or amount.within(self._left_to_class(holdings, request))
 
-    def _left_to_class(self, request: Request) -> Resources:
+    def _left_to_class(self, holdings: Holdings, request: Request) -> Resources:
         allowed = self._class(request).share_of(self._wholes.get(request.pool, NOTHING))
-        return allowed - self._granted.get((request.pool, request.request_class), NOTHING)
+        return allowed - holdings.granted(request)
 
     def _price(self, request: Request) -> MicroCredits:
         rule, percent = self._snapshot.rule(request.pool, self._now), self._class(request).price_percent
@@ -215,14 +227,10 @@ class Room:
         assert request.allocation is not None, request
         self._floor.take(cluster)
         for process in cluster.processes:
-            self._grant_to_class(request, process.shape)
             self._tree.grant(request.project, request.pool, process.shape)
-            self._credit.hold(request.project, request.allocation, process.hold)
-
-    def _grant_to_class(self, request: Request, amount: Resources) -> None:
-        """Count what a class holds; whatever is taken passes here, so nothing is known any more."""
-        key = (request.pool, request.request_class)
-        self._granted[key] = self._granted.get(key, NOTHING) + amount
+            for holdings in (self._held, self._promised):
+                holdings.grant(request, process.shape)
+                holdings.hold(request, request.allocation, process.hold)
         self._known.clear()
 
 

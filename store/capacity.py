@@ -1,6 +1,6 @@
 """What is granted of shares and nodes: taken and given back by conditional updates alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -23,11 +23,13 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from operations.ports.store import Claim, NodeFull
-from quotas.claims import Level, shortages
+from quotas.claims import NO_QUOTA, Level, shortages
 from quotas.reasons import NoShare, ShareFull
+from quotas.tree import Quota
 from registry.centers import Node, NodeState
 from registry.ids import PoolId, ProjectId
 from registry.resources import NOTHING, ResourceName, Resources, total
@@ -60,13 +62,14 @@ def _unused_kept() -> ColumnElement[int]:
 
 
 def _kept_off_the_path() -> ScalarSelect[int]:
-    """What the children of a share on the path keep for themselves and do not use, except the child on the path."""
-    members = _PATH.alias("members")
+    """What is kept and not used by who is not on the path, but is a child of this share or of one below it there."""
+    members, parents = _PATH.alias("members"), _PATH.alias("parents")
+    above = select(parents.c.id).where(parents.c.depth > 0, parents.c.depth <= _PATH.c.depth).correlate(_PATH)
     return (
         select(func.coalesce(func.sum(_unused_kept()), 0))
         .join(SHARES, (SHARES.c.pool == SHARE_AMOUNTS.c.pool) & (SHARES.c.id == SHARE_AMOUNTS.c.share))
-        .where(SHARES.c.pool == _POOL, SHARES.c.parent == _PATH.c.id, SHARE_AMOUNTS.c.resource == _RESOURCE)
-        .where(_PATH.c.depth > 0, SHARES.c.id.not_in(select(members.c.id)))
+        .where(SHARES.c.pool == _POOL, SHARES.c.parent.in_(above), SHARE_AMOUNTS.c.resource == _RESOURCE)
+        .where(SHARES.c.id.not_in(select(members.c.id)))
         .correlate(_PATH)
         .scalar_subquery()
     )
@@ -114,6 +117,17 @@ def _give_back_to_node() -> Update:
     return update(NODE_AMOUNTS).where(amounts.node == _NODE, amounts.resource == _RESOURCE).values(lowered)
 
 
+def _lower_center() -> Update:
+    """Take back the room that the center's share had for what ran on a node that is not ready."""
+    amounts = SHARE_AMOUNTS.c
+    center = select(SHARES.c.id).where(SHARES.c.pool == _POOL, SHARES.c.parent.is_(None)).scalar_subquery()
+    gone = exists().where(NODES.c.id == _NODE, NODES.c.state != NodeState.READY)
+    own = (amounts.pool == _POOL, amounts.share == center, amounts.resource == _RESOURCE, amounts.borrowing >= _AMOUNT)
+    left = amounts["limit"] - _AMOUNT
+    lowered = {"borrowing": amounts.borrowing - _AMOUNT, "limit": left, "ceiling": larger(left, amounts.granted)}
+    return update(SHARE_AMOUNTS).where(*own, gone).values(lowered)
+
+
 def _levels() -> Select[tuple[object, ...]]:
     """Each share on the path with its amounts, from the center down."""
     own = (SHARE_AMOUNTS.c.pool == SHARES.c.pool) & (SHARE_AMOUNTS.c.share == SHARES.c.id)
@@ -127,10 +141,11 @@ def _levels() -> Select[tuple[object, ...]]:
 
 
 def _kept_by_siblings() -> Select[tuple[object, ...]]:
-    """For each share on the path, what its siblings keep for themselves and do not use of each resource."""
+    """For each share on the path and each resource, what its siblings keep and do not use, and were promised."""
     own = (SHARE_AMOUNTS.c.pool == SHARES.c.pool) & (SHARE_AMOUNTS.c.share == SHARES.c.id)
     return (
         select(_PATH.c.id, SHARE_AMOUNTS.c.resource, func.sum(_unused_kept()).label("kept"))
+        .add_columns(*(func.sum(SHARE_AMOUNTS.c[name]).label(name) for name in ("nominal", "borrowing", "lending")))
         .join(SHARES, (SHARES.c.parent == _PATH.c.parent) & (SHARES.c.id != _PATH.c.id))
         .join(SHARE_AMOUNTS, own)
         .where(SHARES.c.pool == _POOL)
@@ -143,6 +158,7 @@ _TAKE_OF_SHARES: Final = _take_of_shares()
 _GIVE_BACK_TO_SHARES: Final = _give_back_to_shares()
 _TAKE_OF_NODE: Final = _take_of_node()
 _GIVE_BACK_TO_NODE: Final = _give_back_to_node()
+_LOWER_CENTER: Final = _lower_center()
 _LEVELS: Final = _levels()
 _KEPT_BY_SIBLINGS: Final = _kept_by_siblings()
 
@@ -162,13 +178,15 @@ class SqlCapacity:
 
     def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
         place = {_POOL.key: pool, _PROJECT.key: project}
-        kept: dict[str, Resources] = {
-            share: Resources.of((row["resource"], int(row["kept"])) for row in rows)
+        siblings = {
+            share: _siblings(list(rows))
             for share, rows in groupby(self.transaction.rows(_KEPT_BY_SIBLINGS, place), lambda row: row["id"])
         }
         shares = groupby(self.transaction.rows(_LEVELS, place), lambda row: row["id"])
         return tuple(
-            Level(share=share_of(list(rows)).share, kept_by_siblings=kept.get(share, NOTHING)) for share, rows in shares
+            Level(share=share_of(list(rows)).share, kept_by_siblings=kept, siblings=quota)
+            for share, rows in shares
+            for kept, quota in [siblings.get(share, (NOTHING, NO_QUOTA))]
         )
 
     def lock(self, pools: Iterable[PoolId]) -> None:
@@ -200,11 +218,22 @@ class SqlCapacity:
                 place = {_NODE.key: node, _RESOURCE.key: name, _AMOUNT.key: amount}
                 changed = self.transaction.run(_GIVE_BACK_TO_NODE, place)
                 assert changed, place
+                self.transaction.run(_LOWER_CENTER, {**place, _POOL.key: claim.pool})
 
     def _refusal(self, claim: Claim, needed: Resources) -> ShareFull | NoShare:
         """Say why one resource was refused: nothing of it has been taken, so the numbers are those that were found."""
         path = self.path(claim.project, claim.pool)
         return shortages(path, needed)[0] if path else NoShare(project=claim.project, pool=claim.pool)
+
+
+def _siblings(rows: Sequence[RowMapping]) -> tuple[Resources, Quota]:
+    """Return what the siblings of a share keep unused, and the sum of their quotas."""
+
+    def summed(name: str) -> Resources:
+        return Resources.of((row["resource"], int(row[name])) for row in rows)
+
+    quota = Quota(nominal=summed("nominal"), borrowing=summed("borrowing"), lending=summed("lending"))
+    return summed("kept"), quota
 
 
 def _amounts(vector: Resources) -> list[tuple[ResourceName, int]]:

@@ -62,6 +62,7 @@ SHARE_AMOUNTS: Final = Table(
     Column("nominal", BigInteger, nullable=False),
     Column("borrowing", BigInteger, nullable=False),
     Column("lending", BigInteger, nullable=False),
+    Column("effective", BigInteger, nullable=False),
     Column("kept", BigInteger, nullable=False),
     Column("limit", BigInteger, nullable=False),
     Column("granted", BigInteger, nullable=False),
@@ -73,15 +74,15 @@ SHARE_AMOUNTS: Final = Table(
 )
 
 
-def _kept() -> Select[tuple[object, ...]]:
-    """Each child of a share by resource: what it would keep and does, what all were promised, what the parent has."""
+def _promises() -> Select[tuple[object, ...]]:
+    """Each child of a share by resource: what it and all were promised, and what it and the parent effectively have."""
     above = SHARE_AMOUNTS.alias("above")
     own = SHARE_AMOUNTS.c
     place = (above.c.pool == own.pool) & (above.c.resource == own.resource)
     promised = func.sum(own.nominal).over(partition_by=own.resource).label("promised")
     return (
-        select(own.share, own.resource, own.kept, promised)
-        .add_columns((own.nominal - own.lending).label("own"), above.c.nominal.label("has"))
+        select(own.share, own.resource, own.nominal, own.lending, own.effective, own.kept, promised)
+        .add_columns(above.c.effective.label("has"))
         .join(SHARES, (SHARES.c.pool == own.pool) & (SHARES.c.id == own.share))
         .outerjoin(above, place & (above.c.share == SHARES.c.parent))
         .where(SHARES.c.pool == bindparam("in_pool", type_=TEXT), SHARES.c.parent == bindparam("of_parent", type_=TEXT))
@@ -89,16 +90,16 @@ def _kept() -> Select[tuple[object, ...]]:
     )
 
 
-def _put_kept() -> Update:
+def _put_effective() -> Update:
     place = {"pool": "in_pool", "share": "of_share", "resource": "of_resource"}
     where = (SHARE_AMOUNTS.c[column] == bindparam(name, type_=TEXT) for column, name in place.items())
-    kept = bindparam("now_kept", type_=BigInteger)
-    # It is read by claims alone: a snapshot computes its own, so the share is no news and keeps its mark.
-    return update(SHARE_AMOUNTS).where(*where).values(kept=kept, mark=SHARE_AMOUNTS.c.mark)
+    now = {name: bindparam(f"now_{name}", type_=BigInteger) for name in ("effective", "kept")}
+    # They are read by claims alone: a snapshot computes its own, so the share is no news and keeps its mark.
+    return update(SHARE_AMOUNTS).where(*where).values(**now, mark=SHARE_AMOUNTS.c.mark)
 
 
-_KEPT: Final = _kept()
-_PUT_KEPT: Final = _put_kept()
+_PROMISES: Final = _promises()
+_PUT_EFFECTIVE: Final = _put_effective()
 
 
 def read_shares(transaction: Transaction, *conditions: ColumnElement[bool]) -> tuple[ShareVersion, ...]:
@@ -155,7 +156,7 @@ class SqlShares:
         self.transaction.run(new.on_conflict_do_update(index_elements=SHARES.primary_key, set_=more))
         self._put_amounts(share)
         for parent in {before, share.parent, share.id}:
-            self._put_kept(parent, share.pool)
+            self._put_effective(parent, share.pool)
 
     def children(self, parent: ShareId, pool: PoolId) -> tuple[Share, ...]:
         found = read_shares(self.transaction, SHARES.c.pool == pool, SHARES.c.parent == parent)
@@ -181,17 +182,23 @@ class SqlShares:
             assert one.share.parent == share.parent or one.share.granted == Resources(), share
         return old[0].share.parent if old else None
 
-    def _put_kept(self, parent: str | None, pool: PoolId) -> None:
-        """Write down what each child of a share effectively keeps, so that a claim only compares.
+    def _put_effective(self, parent: str | None, pool: PoolId) -> None:
+        """Write down what each child of a share effectively has and keeps, and all below, so that claims only compare.
 
         Whoever changes a quota has locked the pool. It is not computed in SQL: bytes times bytes exceed 64 bits.
         """
-        for row in self.transaction.rows(_KEPT, {"in_pool": pool, "of_parent": parent}):
-            nominal, promised = int(row["has"] or 0), int(row["promised"])
-            kept = effective(row["own"], nominal=nominal, promised=promised)
-            if kept != row["kept"]:
-                place = {"in_pool": pool, "of_share": row["share"], "of_resource": row["resource"], "now_kept": kept}
-                self.transaction.run(_PUT_KEPT, place)
+        changed: set[str] = set()
+        for row in self.transaction.rows(_PROMISES, {"in_pool": pool, "of_parent": parent}):
+            has, promised = int(row["has"] or 0), int(row["promised"])
+            own = effective(row["nominal"], nominal=has, promised=promised)
+            kept = effective(row["nominal"] - row["lending"], nominal=has, promised=promised)
+            if (own, kept) != (row["effective"], row["kept"]):
+                place = {"in_pool": pool, "of_share": row["share"], "of_resource": row["resource"]}
+                self.transaction.run(_PUT_EFFECTIVE, {**place, "now_effective": own, "now_kept": kept})
+            if own != row["effective"]:
+                changed.add(row["share"])
+        for share in sorted(changed):
+            self._put_effective(share, pool)
 
     def _put_amounts(self, share: Share) -> None:
         granted = SHARE_AMOUNTS.c.granted
@@ -199,13 +206,13 @@ class SqlShares:
         self.transaction.run(
             update(SHARE_AMOUNTS)
             .where(SHARE_AMOUNTS.c.pool == share.pool, SHARE_AMOUNTS.c.share == share.id)
-            .values(nominal=0, borrowing=0, lending=0, kept=0, limit=0, ceiling=granted)
+            .values(nominal=0, borrowing=0, lending=0, effective=0, kept=0, limit=0, ceiling=granted)
         )
         amounts = self.transaction.insert(SHARE_AMOUNTS)
         new = amounts.excluded
         amounts = amounts.on_conflict_do_update(
             index_elements=SHARE_AMOUNTS.primary_key,
-            set_={name: new[name] for name in ("nominal", "borrowing", "lending", "kept", "limit")}
+            set_={name: new[name] for name in ("nominal", "borrowing", "lending", "effective", "kept", "limit")}
             | {"ceiling": larger(new["limit"], granted), "mark": current_mark()},
         )
         quota = share.quota
@@ -214,6 +221,7 @@ class SqlShares:
                 "nominal": quota.nominal.amount(name),
                 "borrowing": quota.borrowing.amount(name),
                 "lending": quota.lending.amount(name),
+                "effective": quota.nominal.amount(name),
                 "kept": quota.kept.amount(name),
                 "limit": quota.limit.amount(name),
                 "granted": 0,

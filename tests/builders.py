@@ -150,7 +150,7 @@ def facts_of_a_center(
     hold everything.
     """
     whole = total(node.capacity for node in nodes if node.state is NodeState.READY)
-    rest = total(node.capacity for node in nodes if node.state is not NodeState.READY)
+    rest = total(node.granted for node in nodes if node.state is not NodeState.READY)
     promised, more = nominal or NOTHING, borrowing or (NOTHING if nominal else whole)
     lent = promised if borrowing else NOTHING
     institutions = sorted({institution_of(ProjectId(project)) for project in projects})

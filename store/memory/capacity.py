@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from operations.ports.store import Claim, NodeFull
-from quotas.claims import Level, kept_by_siblings, shortages
+from quotas.claims import Level, Tree, shortages
 from quotas.reasons import NoShare, ShareFull
 from quotas.tree import Share
 from registry.centers import Node, NodeState
@@ -18,7 +18,6 @@ class MemoryCapacity:
 
     def __init__(self, history: History) -> None:
         self._shares: Shelf[tuple[ShareId, PoolId], Share] = Shelf(history)
-        self._children: Shelf[tuple[ShareId | None, PoolId], tuple[ShareId, ...]] = Shelf(history)
         self._nodes: Shelf[NodeId, Node] = Shelf(history)
         self._in_pool: Shelf[PoolId, tuple[NodeId, ...]] = Shelf(history)
 
@@ -27,14 +26,7 @@ class MemoryCapacity:
         return tuple(node for node in found if node is not None)
 
     def path(self, project: ProjectId, pool: PoolId) -> tuple[Level, ...]:
-        levels = []
-        share = self._shares.get((ShareId(project), pool))
-        while share is not None:
-            parent = self._shares.get((share.parent, pool)) if share.parent is not None else None
-            kept = kept_by_siblings(share, parent, self._siblings(share)) if parent else NOTHING
-            levels.append(Level(share=share, kept_by_siblings=kept))
-            share = parent
-        return tuple(reversed(levels))
+        return Tree(share for share in self._shares if share.pool == pool).path(project, pool)
 
     def lock(self, pools: Iterable[PoolId]) -> None:
         """Return at once: nobody else is here."""
@@ -65,17 +57,14 @@ class MemoryCapacity:
             assert found is not None, claim
             assert part.within(found.granted), claim
             self._nodes.put(node, replace(found, granted=found.granted - part))
+            if found.state is not NodeState.READY:
+                self._lower_center(claim.pool, part)
 
     def put_share(self, share: Share) -> None:
         """Keep a share's parent and quota; what is granted stays."""
         before = self._shares.get((share.id, share.pool))
         granted = before.granted if before else NOTHING
         assert before is None or before.parent == share.parent or granted == NOTHING, share
-        if before is not None:
-            siblings = self._children.get((before.parent, share.pool)) or ()
-            self._children.put((before.parent, share.pool), tuple(one for one in siblings if one != share.id))
-        siblings = self._children.get((share.parent, share.pool)) or ()
-        self._children.put((share.parent, share.pool), tuple(sorted((*siblings, share.id))))
         self._shares.put((share.id, share.pool), replace(share, granted=granted))
 
     def put_node(self, node: Node) -> None:
@@ -95,9 +84,11 @@ class MemoryCapacity:
         """Return the nodes that changed since a mark."""
         return self._nodes.changed(since)
 
-    def _siblings(self, share: Share) -> list[Share]:
-        found = (self._shares.get((one, share.pool)) for one in self._children.get((share.parent, share.pool)) or ())
-        return [one for one in found if one is not None]
+    def _lower_center(self, pool: PoolId, amount: Resources) -> None:
+        """Take back the room that the center's share had for what ran on a node that is not ready."""
+        (center,) = (share for share in self._shares if share.pool == pool and share.parent is None)
+        quota = replace(center.quota, borrowing=(center.quota.borrowing - amount).most(NOTHING))
+        self._shares.put((center.id, pool), replace(center, quota=quota))
 
     def _grant(self, share: Share, amount: Resources) -> None:
         granted = share.granted + amount

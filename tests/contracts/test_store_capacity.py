@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from operations.ports.office import Office
 from operations.ports.store import Claim, NodeFull, Store, Work
-from quotas.claims import Level
+from quotas.claims import Level, claimable
 from quotas.reasons import NoShare, ShareFull
 from quotas.tree import Quota, Share
 from registry.centers import Node, NodeState
@@ -82,7 +82,7 @@ def test_a_path_runs_from_the_center_down_with_what_siblings_keep(lending: Store
     shares = {share.id: share for share in LENDING}
     assert lending.read(path) == (
         Level(share=replace(shares[ShareId(CENTER)], granted=cores(0.5, 1))),
-        Level(share=shares[ShareId("vmu")], kept_by_siblings=cores(1.5, 1)),
+        Level(share=shares[ShareId("vmu")], kept_by_siblings=cores(1.5, 1), siblings=shares[ShareId("hcmut")].quota),
         Level(share=shares[ShareId("vmu.vision")]),
     )
     assert lending.read(path, "vmu.sound") == ()
@@ -115,6 +115,25 @@ def test_when_nodes_are_lost_every_share_keeps_the_same_part_of_its_own(store: S
     store.transact(give_back, theirs)
     seed(store, a_share(CENTER, memory(whole), parent=None))
     assert store.read(path)[1].kept_by_siblings == memory(whole // 2), "all of it is kept again once nodes are back"
+
+
+def test_what_leaves_a_drained_node_leaves_no_room_behind(store: Store[Work]) -> None:
+    """The center may hold what still runs on a node that is drained, and not a core more once that has ended."""
+    both = (
+        a_share("vmu", cores(4, 4)),
+        a_share("vmu.vision", cores(4, 4), parent="vmu"),
+        a_share("hcmut", cores(4, 4)),
+    )
+    nodes = a_node("n1", cores(4, 4)), a_node("n2", cores(4, 4))
+    seed(store, A_POOL, *nodes, a_share(CENTER, cores(8, 8), parent=None), *both)
+    running = claim(("n2", cores(1, 1)))
+    assert store.transact(take, running) is None
+    drained = replace(nodes[1], state=NodeState.DRAINING)
+    seed(store, drained, a_share(CENTER, cores(4, 4), parent=None, borrowing=cores(1, 1)))
+    assert claimable(store.read(path)) == cores(2, 2), "the other half of what is left is kept for the other"
+    store.transact(give_back, running)
+    assert store.read(path)[0].share.limit == cores(4, 4)
+    assert claimable(store.read(path)) == cores(2, 2)
 
 
 def test_a_refusal_names_the_tightest_share_with_its_numbers(store: Store[Work]) -> None:

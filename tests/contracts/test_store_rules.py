@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operations.ports.store import Claim, NodeFull, Store, Work
-from quotas.claims import Level, kept_by_siblings, shortages
+from quotas.claims import NO_QUOTA, Level, shortages
 from quotas.reasons import NoShare, ShareFull
 from quotas.tree import Quota, Share
 from registry.centers import Node
 from registry.ids import NodeId, PoolId, ProjectId, ShareId
-from registry.resources import NOTHING, GpuModel, Resources, total
+from registry.resources import NOTHING, GpuModel, ResourceName, Resources, total
 from store.memory import MemoryStore
 from tests.databases import PostgresqlServer, SqliteFiles, opened
 from tests.seeding import a_pool, seed
@@ -99,12 +99,31 @@ class Oracle:
         levels = []
         share = self.shares.get(ShareId(project))
         while share is not None:
-            parent = self.shares.get(share.parent) if share.parent else None
-            children = [one for one in self.shares.values() if one.parent == share.parent]
-            kept = kept_by_siblings(share, parent, children) if parent else NOTHING
-            levels.append(Level(share=share, kept_by_siblings=kept))
-            share = parent
+            siblings = [one for one in self._children(share.parent) if one.id != share.id]
+            kept = total(self._unused(one) for one in siblings)
+            quotas = sum((one.quota for one in siblings), start=NO_QUOTA)
+            levels.append(Level(share=share, kept_by_siblings=kept, siblings=quotas))
+            share = self.shares.get(share.parent) if share.parent else None
         return tuple(reversed(levels))
+
+    def _children(self, parent: ShareId | None) -> list[Share]:
+        return [one for one in self.shares.values() if one.parent == parent]
+
+    def _unused(self, share: Share) -> Resources:
+        """What nobody has taken of what a share keeps, after each loss above it took its part, rounded down."""
+        kept = share.quota.kept
+        for name, amount in share.quota.kept.items():
+            left = self._scaled(share, name, amount)
+            kept += Resources.of([(name, left - amount)])
+        return (kept - share.granted).most(NOTHING)
+
+    def _scaled(self, share: Share, name: ResourceName, amount: int) -> int:
+        if share.parent is None:
+            return amount
+        parent = self.shares[share.parent]
+        has = self._scaled(parent, name, parent.quota.nominal.amount(name))
+        promised = sum(one.quota.nominal.amount(name) for one in self._children(share.parent))
+        return amount * has // promised if promised > has else amount
 
     def change(self, share: str, quota: Quota) -> Share:
         changed = self.shares[ShareId(share)] = replace(self.shares[ShareId(share)], quota=quota)

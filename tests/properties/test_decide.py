@@ -2,14 +2,16 @@
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.claims import Tree, claimable
-from quotas.tree import Promises
-from registry.ids import RequestId, Seconds, ShareId
-from registry.resources import NOTHING, total
+from quotas.tree import Share
+from registry.centers import NodeState
+from registry.ids import ProjectId, RequestId, Seconds, ShareId
+from registry.resources import NOTHING
 from scheduler.decide import answers, decide
 from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
@@ -19,8 +21,21 @@ from scheduler.policy import DAY, DEFAULT_POLICY
 from scheduler.requests import Request, State
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
-from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center, request_id
-from tests.properties.worlds import applied, ended, facts, overfull, snapshots
+from tests.builders import (
+    CENTER,
+    NOW,
+    POOL,
+    a_node,
+    a_rate_card,
+    a_request,
+    a_share,
+    a_snapshot,
+    an_allocation,
+    cores,
+    facts_of_a_center,
+    request_id,
+)
+from tests.properties.worlds import PROJECTS, applied, ended, facts, overfull, snapshots
 
 FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
 
@@ -33,10 +48,10 @@ def test_no_plan_overfills_a_node_or_a_share(snapshot: Snapshot) -> None:
 @given(snapshots())
 def test_what_siblings_keep_for_themselves_stays_free(snapshot: Snapshot) -> None:
     after = applied(snapshot, decide(snapshot, NOW), NOW)
-    for parent in after.shares.values():
-        children = [share for share in after.shares.values() if share.parent == parent.id]
-        promises = Promises.of(parent, children)
-        assert total(promises.unused_kept(share) for share in children).within(parent.limit - parent.granted)
+    tree = Tree(after.shares.values())
+    for project in PROJECTS:
+        for parent, child in pairwise(tree.path(ProjectId(project), POOL)):
+            assert child.kept_by_siblings.within(parent.share.limit - parent.share.granted)
 
 
 @given(st.integers(1, 8), st.integers(1, 8))
@@ -46,6 +61,35 @@ def test_each_institution_can_use_its_part_of_what_is_left_when_nodes_are_lost(l
     part = cores(left / 4, 8)
     queue = [a_request(number, both[number - 1], head=part, worker=part, workers_min=1) for number in (1, 2)]
     assert len(decide(a_snapshot([*center, *queue]), NOW).placements) == len(both)
+
+
+@given(st.integers(1, 4), st.sampled_from([NodeState.DRAINING, NodeState.LOST]))
+def test_a_node_that_is_not_ready_is_no_room_for_what_others_keep(quarter: int, state: NodeState) -> None:
+    half, both = cores(4 * quarter, 8), ("vmu.vision", "uit.bio")
+    nodes = [a_node("n1", cores(4 * quarter, 8)), a_node("n2", half, state=state)]
+    greedy = a_request(1, both[0], head=cores(4 * quarter - 0.5, 7), worker=cores(0.5, 1), workers_min=1)
+    modest = a_request(2, both[1], head=cores(quarter, 1), worker=cores(quarter, 1), workers_min=1)
+    plan = decide(a_snapshot([*facts_of_a_center(nodes, both, half), greedy, modest]), NOW)
+    assert [placement.request.id for placement in plan.placements] == [modest.id]
+
+
+@given(st.integers(1, 8))
+def test_projects_share_what_is_left_to_their_institution(left: int) -> None:
+    """Half of the nodes are lost: each institution has half of its own left, and each of its projects half of that."""
+    projects = ("vmu.vision", "vmu.nlp", "uit.bio")
+    whole, own = cores(2 * left, 64), cores(left, 32)
+    center = [
+        a_node(capacity=cores(left, 32)),
+        a_rate_card(),
+        a_share(CENTER, cores(left, 32), parent=None),
+        *(a_share(one, own) for one in ("vmu", "uit")),
+        *(a_share(one, cores(left / 2, 16), parent="vmu") for one in projects[:2]),
+        a_share("uit.bio", own, parent="uit"),
+        *(an_allocation(one) for one in projects),
+    ]
+    tree = Tree(fact for fact in center if isinstance(fact, Share))
+    parts = [claimable(tree.path(ProjectId(one), POOL)).millicores for one in projects]
+    assert parts == [left * 250, left * 250, left * 500], whole
 
 
 class Forgetful(Room):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.claims import Tree
+from quotas.reasons import BeyondLimit
 from registry.centers import Node, NodeState
 from registry.ids import NodeId
 from registry.resources import Resources, total
@@ -15,7 +16,7 @@ from scheduler.fitting import Packing, never_fits, place
 from scheduler.policy import DEFAULT_POLICY
 from scheduler.reasons import BeyondClassShare
 from scheduler.requests import Draft, RequestClass
-from tests.builders import NOW, POOL, a_draft, a_request, a_snapshot, facts_of_a_center
+from tests.builders import NOW, POOL, a_draft, a_request, a_share, a_snapshot, facts_of_a_center
 from tests.properties.worlds import amounts, nodes
 
 
@@ -43,17 +44,22 @@ def test_a_gang_fits_exactly_when_some_assignment_does(
         assert all(amount.within(nodes[node]) for node, amount in packing.by_node(draft).items())
 
 
-@given(nodes(), amounts(2), amounts(3), st.integers(1, 4), st.integers(1, 99))
+@given(nodes(), amounts(2), amounts(3), st.integers(1, 4), st.integers(1, 99), st.integers(0, 8))
 def test_what_is_accepted_starts_on_an_idle_center(
-    some: list[Node], head: Resources, worker: Resources, least: int, percent: int
+    some: list[Node], head: Resources, worker: Resources, least: int, percent: int, eighths: int
 ) -> None:
     ready = [replace(node, state=NodeState.READY) for node in some]
     rule = replace(DEFAULT_POLICY.classes[RequestClass.COURSE], share_percent=percent)
     policy = replace(DEFAULT_POLICY, classes={**DEFAULT_POLICY.classes, RequestClass.COURSE: rule})
     asked = a_request(request_class=RequestClass.COURSE, head=head, worker=worker, workers_min=least, workers_max=least)
-    snapshot = a_snapshot([*facts_of_a_center(ready, [asked.project]), asked], policy)
+    whole = total(node.capacity for node in ready)
+    keeper = a_share("uit", Resources(millicores=whole.millicores * eighths // 8))
+    snapshot = a_snapshot([*facts_of_a_center(ready, [asked.project]), keeper, asked], policy)
     path = Tree(snapshot.shares.values()).path(asked.project, POOL)
     never = never_fits(asked, rule, ready, path)
     assert bool(decide(snapshot, NOW).placements) == (not never)
-    most = rule.share_of(total(node.capacity for node in ready))
-    assert any(isinstance(one, BeyondClassShare) for one in never) == (not asked.gang_total().within(most))
+    assert any(isinstance(one, BeyondClassShare) for one in never) == (
+        not asked.gang_total().within(rule.share_of(whole))
+    )
+    kept = asked.gang_total().millicores > whole.millicores - keeper.quota.nominal.millicores
+    assert any(isinstance(one, BeyondLimit) for one in never) >= kept

@@ -4,6 +4,7 @@ import sys
 from dataclasses import replace
 from itertools import count
 
+import pytest
 from haidang.inside.runs import ProcessName
 
 from registry.centers import NodeState
@@ -14,7 +15,7 @@ from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
 from scheduler.plan import Placement
 from scheduler.policy import DAY, DEFAULT_POLICY, HOUR
-from scheduler.reasons import NodesFull, WouldDelayReserved
+from scheduler.reasons import Kept, NodesFull, PersonAtClassLimit, SetAside, WouldDelayReserved
 from scheduler.requests import Request, RequestClass, State
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
@@ -153,18 +154,34 @@ def test_a_cluster_that_was_scaled_until_its_numbers_ran_out_gets_no_worker_that
     assert [ProcessName.parse(name).ordinal for name in names] == [LAST_ORDINAL]
 
 
-def test_a_long_queue_is_decided_in_a_time_that_grows_with_it_alone() -> None:
-    assert calls_to_decide(200) < 5 * calls_to_decide(50)
+def test_what_is_kept_for_a_protected_start_is_told_as_kept_and_not_as_used() -> None:
+    """One course request runs, one waits for nodes with a protected start, and a third asks for what that one keeps."""
+    facts = facts_of_a_center([a_node(capacity=cores(4, 64))], ["vmu.vision"])
+    normal = a_request(1, workers_min=2, walltime_seconds=HOUR, person=PersonId("b" * 26))
+    first = a_request(2, request_class=RequestClass.COURSE, head=cores(0.1, 1), worker=cores(0.1, 1))
+    running = placed(a_snapshot([*facts, normal, first]))
+    second = a_request(3, request_class=RequestClass.COURSE, head=cores(1.2, 1), worker=cores(0.5, 1))
+    third = a_request(4, request_class=RequestClass.COURSE, head=cores(0.1, 1), worker=cores(0.1, 1), submitted=NOW + 1)
+    explanation = explain(running.with_facts([second, third]), third.id, NOW)
+    assert explanation is not None
+    turn = SetAside(what=Kept.TURN, reserved_from=Seconds(NOW + HOUR + DEFAULT_POLICY.termination_slack_seconds))
+    assert turn in explanation.reasons
+    assert not [reason for reason in explanation.reasons if isinstance(reason, PersonAtClassLimit)]
 
 
-def calls_to_decide(size: int) -> int:
+@pytest.mark.parametrize("gang", [1, 1000], ids=["for a turn", "for what there will never be"])
+def test_a_long_queue_is_decided_in_a_time_that_grows_with_it_alone(gang: int) -> None:
+    assert calls_to_decide(200, gang) < 5 * calls_to_decide(50, gang)
+
+
+def calls_to_decide(size: int, gang: int) -> int:
     """Return how many calls a cycle makes that has as many running clusters, waiting requests and projects."""
     projects, crowd = [f"vmu.p{number}" for number in range(size)], RequestClass.SCAVENGER
     facts = facts_of_a_center([a_node(capacity=cores(1.5 * size, 64 * size))], projects)
     running = placed(
         a_snapshot([*facts, *(a_request(1 + n, one, request_class=crowd) for n, one in enumerate(projects))])
     )
-    waiting = [a_request(1 + size + n, one, request_class=crowd) for n, one in enumerate(projects)]
+    waiting = [a_request(1 + size + n, one, request_class=crowd, workers_min=gang) for n, one in enumerate(projects)]
     greedy = [replace(cluster.request, workers_wanted=4) for cluster in running.clusters()]
     full = running.with_facts([*waiting, *greedy])
     assert len(full.clusters()) == size

@@ -163,7 +163,7 @@ def _shares() -> None:
     op.create_table(
         "share_amounts",
         *_text("pool", "share", "resource"),
-        *_number("nominal", "borrowing", "lending", "kept", "limit", "granted", "ceiling", "mark"),
+        *_number("nominal", "borrowing", "lending", "effective", "kept", "limit", "granted", "ceiling", "mark"),
         sa.PrimaryKeyConstraint("pool", "share", "resource", name="pk_share_amounts"),
         sa.CheckConstraint("0 <= granted AND granted <= ceiling", name=op.f("ck_share_amounts_granted")),
         sa.CheckConstraint("nominal >= 0 AND borrowing >= 0 AND lending >= 0", name=op.f("ck_share_amounts_quota")),
@@ -308,9 +308,9 @@ def _ledger() -> None:
         sa.UniqueConstraint("key", name="uq_entries_key"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_entries_institution_number", "entries", ["institution", "number"])
+    op.create_index("ix_entries_institution_mark_number", "entries", ["institution", "mark", "number"])
     op.create_index("ix_entries_mark", "entries", ["mark"])
-    op.create_index("ix_entries_project_number", "entries", ["project", "number"])
+    op.create_index("ix_entries_project_mark_number", "entries", ["project", "mark", "number"])
     op.create_index("ix_entries_request", "entries", ["request"])
 
 
