@@ -18,6 +18,10 @@ LARGEST_HEADER_BYTES: Final = 16 * 1024
 _OK: Final = 200
 
 
+Address = tuple[str, int]
+"""Where a door is: an IP address and a port."""
+
+
 class NoAnswerError(Exception):
     """A Dask scheduler did not answer in time, or not as agreed."""
 
@@ -29,15 +33,20 @@ class Door:
     for ever. Here the time of all waits together and the size of the answer are bounded.
     """
 
-    __slots__ = ("_context", "_lock", "_name", "_patience", "_port", "_stream", "_token")
+    __slots__ = ("_address", "_context", "_lock", "_name", "_patience", "_stream", "_token")
 
     def __init__(
-        self, *, request: RequestId, credentials: Credentials, port: int, patience_seconds: float = ANSWER_SECONDS
+        self,
+        *,
+        request: RequestId,
+        credentials: Credentials,
+        address: Address,
+        patience_seconds: float = ANSWER_SECONDS,
     ) -> None:
         self._name = f"head.h-{request}"
         self._context = _context(credentials)
         self._token = credentials.token
-        self._port = port
+        self._address = address
         self._patience = patience_seconds
         self._stream: ssl.SSLSocket | None = None
         self._lock = threading.Lock()
@@ -73,10 +82,10 @@ class Door:
             stream.close()
 
     def _open(self, deadline: float) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self._port), timeout=_left(deadline))
+        plain = socket.create_connection(self._address, timeout=_left(deadline))
         try:
             plain.settimeout(_left(deadline))
-            # The port is a claim; that the cluster's own head listens there is shown by its certificate.
+            # The address is a claim; that the cluster's own head listens there is shown by its certificate.
             return self._context.wrap_socket(plain, server_hostname=self._name)
         except BaseException:
             plain.close()

@@ -4,12 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
-from backends.local.door import Door, NoAnswerError
+from backends.door import Address, Door, NoAnswerError
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
 from scheduler.observed import HeadClaim, WorkerClaim
@@ -34,10 +34,11 @@ class _Head:
     """What is known of one head between two looks."""
 
     door: Door
-    port: int
+    address: Address
     due: float = 0.0
     asking: bool = False
     draining: bool = False
+    leaving: dict[str, float] = field(default_factory=dict)
     silences: int = 0
     answered: float = float("-inf")
     claim: HeadClaim | None = None
@@ -60,15 +61,15 @@ class Heads:
         with self._lock:
             self._credentials[request] = credentials
 
-    def look(self, ports: Mapping[RequestId, int]) -> dict[RequestId, HeadClaim]:
-        """Begin to ask who is due and return what was answered lately; `ports` are all heads there are."""
+    def look(self, doors: Mapping[RequestId, Address]) -> dict[RequestId, HeadClaim]:
+        """Begin to ask who is due and return what was answered lately; `doors` are all heads there are."""
         now = time.monotonic()
         with self._lock:
-            for gone in self._heads.keys() - ports.keys():
+            for gone in self._heads.keys() - doors.keys():
                 self._heads.pop(gone).door.close()
                 self._credentials.pop(gone, None)
-            for request, port in ports.items():
-                head = self._head(request, port)
+            for request, address in doors.items():
+                head = self._head(request, address)
                 if head is not None and not head.asking and head.due <= now:
                     head.asking = True
                     self._asking.submit(self._ask, request, head)
@@ -78,14 +79,21 @@ class Heads:
                 if head.claim is not None and now - head.answered <= STALE_SECONDS
             }
 
-    def drain(self, request: RequestId, port: int, question: Mapping[str, object]) -> bool:
-        """Have a head asked to drain workers; False if nobody knows how to reach it. Said again it does no harm."""
+    def drain(self, request: RequestId, address: Address, deadlines: Mapping[str, int]) -> bool:
+        """Have a head asked to drain workers, in so many seconds each; False if nobody knows how to reach it.
+
+        Whoever is named while the head is being asked is asked for next, in one question with all others that were.
+        """
+        now = time.monotonic()
         with self._lock:
-            head = self._head(request, port)
-            if head is not None and not head.draining:
+            head = self._head(request, address)
+            if head is None:
+                return False
+            head.leaving |= {name: now + seconds for name, seconds in deadlines.items()}
+            if not head.draining:
                 head.draining = True
-                self._draining.submit(self._drain, request, head, dict(question))
-            return head is not None
+                self._draining.submit(self._drain, request, head)
+            return True
 
     def close(self) -> None:
         """Let go of threads and connections."""
@@ -94,15 +102,15 @@ class Heads:
         for head in self._heads.values():
             head.door.close()
 
-    def _head(self, request: RequestId, port: int) -> _Head | None:
+    def _head(self, request: RequestId, address: Address) -> _Head | None:
         known = self._heads.get(request)
-        if known is not None and known.port == port:
+        if known is not None and known.address == address:
             return known
         credentials = self._credentials.get(request)
         if credentials is None:
             return None
-        door = Door(request=request, credentials=credentials, port=port)
-        self._heads[request] = _Head(door=door, port=port)
+        door = Door(request=request, credentials=credentials, address=address)
+        self._heads[request] = _Head(door=door, address=address)
         return self._heads[request]
 
     def _ask(self, request: RequestId, head: _Head) -> None:
@@ -124,14 +132,30 @@ class Heads:
         if changed:
             self._changed()
 
-    def _drain(self, request: RequestId, head: _Head, question: Mapping[str, object]) -> None:
-        try:
-            answer = str(head.door.ask("POST", "/drain", question))
-            log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
-        except NoAnswerError as error:
-            log.warning("a head did not answer to a drain", request=request, error=str(error))
+    def _drain(self, request: RequestId, head: _Head) -> None:
+        while leaving := self._next_to_leave(head):
+            for deadline, names in _by_deadline(leaving).items():
+                seconds = max(0, round(deadline - time.monotonic()))
+                question = {"workers": names, "deadline_seconds": seconds, "may_refuse": False}
+                try:
+                    answer = str(head.door.ask("POST", "/drain", question))
+                    log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
+                except NoAnswerError as error:
+                    log.warning("a head did not answer to a drain", request=request, error=str(error))
+
+    def _next_to_leave(self, head: _Head) -> dict[str, float]:
+        """Take everybody who was named meanwhile; nobody ends the asking, until the next step names somebody."""
         with self._lock:
-            head.draining = False
+            leaving, head.leaving = head.leaving, {}
+            head.draining = bool(leaving)
+            return leaving
+
+
+def _by_deadline(leaving: Mapping[str, float]) -> dict[float, list[str]]:
+    found: dict[float, list[str]] = {}
+    for name, deadline in leaving.items():
+        found.setdefault(deadline, []).append(name)
+    return found
 
 
 def read_claim(answer: Mapping[str, object], *, now: int) -> HeadClaim:

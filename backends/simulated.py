@@ -9,7 +9,7 @@ from operations.ports.outside import Clock
 from registry.ids import ProcessUid, RequestId
 from scheduler.clusters import HEAD_ORDINAL
 from scheduler.observed import Cause, HeadClaim, Observed, ObservedProcess
-from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
 
 
 class SimulatedBackend:
@@ -25,6 +25,7 @@ class SimulatedBackend:
         self._wakes: list[Callable[[], None]] = []
         self.lives: dict[ProcessUid, ObservedProcess] = {}
         self._reachable = True
+        self._remains: set[RequestId] = set()
 
     def observe(self) -> Observed:
         """Return every process that is not forgotten, and the claims of heads that live."""
@@ -32,7 +33,7 @@ class SimulatedBackend:
         processes = tuple(self.lives[uid] for uid in self._present.values())
         living = {process.request for process in processes if process.ended is None}
         heads = {request: claim for request, claim in self._claims.items() if request in living}
-        return Observed(processes=processes, heads=heads)
+        return Observed(processes=processes, heads=heads, remains=frozenset(self._remains))
 
     def carry_out(self, step: Step, credentials: Credentials | None) -> None:
         """Do the step at once."""
@@ -40,16 +41,14 @@ class SimulatedBackend:
         match step:
             case StartProcesses():
                 assert credentials is not None, step
-                for process in step.processes:
-                    self._start(step.request, process)
+                self._start(step)
             case DrainWorkers():
-                if not self._lives(step.head_name):
-                    raise BackendUnavailableError("the head cannot be asked: it is not there")
-                for name in step.names:
-                    self.kill(name, Cause.EXITED)
+                self._drain(step)
             case DeleteProcesses():
                 for name in step.names:
                     self.kill(name, Cause.STOPPED)
+            case ClearCluster():
+                self._remains.discard(step.request)
             case _:
                 assert_never(step)
 
@@ -85,9 +84,14 @@ class SimulatedBackend:
         """Let nothing be observed or done any more, or again."""
         self._reachable = reachable
 
-    def _start(self, request: RequestId, process: NewProcess) -> None:
-        if process.name in self._present:
-            return
+    def _start(self, step: StartProcesses) -> None:
+        self._remains.add(step.request)
+        for process in step.processes:
+            if process.name not in self._present:
+                self._bear(step.request, process)
+        self._wake()
+
+    def _bear(self, request: RequestId, process: NewProcess) -> None:
         uid = ProcessUid(f"{len(self.lives) + 1:032x}")
         self._present[process.name] = uid
         self.lives[uid] = ObservedProcess(
@@ -99,7 +103,12 @@ class SimulatedBackend:
             address=f"tls://simulated:{len(self.lives) + 1}",
             started=self._clock.now(),
         )
-        self._wake()
+
+    def _drain(self, step: DrainWorkers) -> None:
+        if not self._lives(step.head_name):
+            raise BackendUnavailableError("the head cannot be asked: it is not there")
+        for name in step.deadlines:
+            self.kill(name, Cause.EXITED)
 
     def _lives(self, name: str) -> bool:
         uid = self._present.get(name)

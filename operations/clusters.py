@@ -12,6 +12,7 @@ from registry.ids import MicroCredits, NodeId, RequestId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster, Phase, Process
 from scheduler.observed import ObservedProcess
+from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
 
 RESTART_PAUSES: Final = (0, 1, 5, 30, 120)
@@ -116,6 +117,19 @@ def let_end(work: Work, request_id: RequestId, why: End, *, now: Seconds) -> Non
         return
     if work.requests.swap(before, replace(before, ending=why)):
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDING, details=(("why", why.value),))])
+
+
+def give_up(work: Work, request_id: RequestId, policy: Policy, *, now: Seconds) -> None:
+    """End a cluster that was refused once more to be started, when its head has been waited for long enough.
+
+    It would otherwise keep its place and its credit until its deadline. While nobody answers nothing is refused: an
+    outage ends no request.
+    """
+    request = work.requests.get(request_id)
+    if request is None or request.placed is None or now - request.placed < policy.start_patience_seconds:
+        return
+    if all(slot.uid is None for slot in work.clusters.slots(request_id)):
+        let_end(work, request_id, End.NEVER_STARTED, now=now)
 
 
 def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:

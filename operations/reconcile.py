@@ -6,10 +6,10 @@ from functools import partial
 
 import structlog
 
-from operations.clusters import free_unseen, let_end, record
+from operations.clusters import free_unseen, give_up, let_end, record
 from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
-from operations.ports.backend import BackendUnavailableError, Credentials
+from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from operations.ports.store import StoreUnavailableError, Work
 from quotas.ledger import HOUR_SECONDS
 from registry.ids import RequestId, Seconds
@@ -57,7 +57,7 @@ def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
     steps = diff(desired, observed, policy, now)
     changes = tuple(_changes(desired, observed, policy, now))
     ended = tuple(seen for seen in observed.processes if seen.ended is not None)
-    begun = sum(_alone(step.request, partial(_carry_out, ports, step, now)) for step in steps)
+    begun = sum(_alone(step.request, partial(_carry_out, ports, step, policy, now)) for step in steps)
     written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
     settled = sum(_alone(seen.request, partial(_settle, ports, seen, policy, now)) for seen in ended)
     failed = len(steps) + len(changes) + len(ended) - begun - written - settled
@@ -109,8 +109,12 @@ def _alone(request: RequestId, deed: Callable[[], None]) -> bool:
     return True
 
 
-def _carry_out(ports: Ports[Work], step: Step, now: Seconds) -> None:
-    ports.backend.carry_out(step, _credentials(ports, step, now))
+def _carry_out(ports: Ports[Work], step: Step, policy: Policy, now: Seconds) -> None:
+    try:
+        ports.backend.carry_out(step, _credentials(ports, step, now))
+    except StartRefusedError:
+        ports.store.transact(give_up, step.request, policy, now=now)
+        raise
 
 
 def _credentials(ports: Ports[Work], step: Step, now: Seconds) -> Credentials | None:

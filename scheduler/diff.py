@@ -6,7 +6,7 @@ from registry.ids import RequestId, Seconds
 from scheduler.clusters import Cluster, Process
 from scheduler.observed import Observed, ObservedProcess
 from scheduler.policy import Policy
-from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
 
 
 def diff(desired: Iterable[Cluster], observed: Observed, policy: Policy, now: Seconds) -> tuple[Step, ...]:
@@ -21,6 +21,7 @@ def diff(desired: Iterable[Cluster], observed: Observed, policy: Policy, now: Se
         steps += _toward(cluster, seen.get(cluster.request.id, {}), policy, now)
     for request, processes in seen.items():
         steps += _orphans(clusters.get(request), request, processes)
+    steps += [ClearCluster(request=one) for one in sorted(observed.remains - clusters.keys() - seen.keys())]
     return tuple(steps)
 
 
@@ -65,15 +66,11 @@ def _start(
 
 
 def _drain(cluster: Cluster, slots: list[Process], now: Seconds) -> Iterator[DrainWorkers]:
-    for slot in slots:
-        assert slot.stop_by is not None, slot
-        assert cluster.head is not None, cluster
-        yield DrainWorkers(
-            request=cluster.request.id,
-            head_name=cluster.head.name,
-            names=(slot.name,),
-            deadline_seconds=slot.stop_by - now,
-        )
+    """Yield one step for all workers that leave: a head that is asked for one at a time has no time for the last."""
+    if not slots or cluster.head is None:
+        return
+    deadlines = {slot.name: slot.stop_by - now for slot in slots if slot.stop_by is not None}
+    yield DrainWorkers(request=cluster.request.id, head_name=cluster.head.name, deadlines=deadlines)
 
 
 def _delete(request: RequestId, names: list[str]) -> Iterator[DeleteProcesses]:

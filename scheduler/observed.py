@@ -67,7 +67,11 @@ class HeadClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """Everything that was seen at one moment; a head that did not answer is absent from `heads`."""
+    """Everything that was seen at one moment; a head that did not answer is absent from `heads`.
+
+    `remains` are the clusters of which there is anything else than processes, as when a start was cut off.
+    """
 
     processes: tuple[ObservedProcess, ...]
     heads: Mapping[RequestId, HeadClaim]
+    remains: frozenset[RequestId] = frozenset()

@@ -1,5 +1,6 @@
 """What the reconciler asks of a backend, one closed union of steps, each safe to repeat."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from registry.ids import EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
@@ -36,12 +37,14 @@ class StartProcesses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainWorkers:
-    """Ask the Dask scheduler to move the data of some workers, to await their tasks and to close them."""
+    """Ask the Dask scheduler to move the data of some workers, to await their tasks and to close them.
+
+    `deadlines` are the seconds until each has to be gone, by name: all that leave a cluster at this moment.
+    """
 
     request: RequestId
     head_name: str
-    names: tuple[str, ...]
-    deadline_seconds: int
+    deadlines: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +55,11 @@ class DeleteProcesses:
     names: tuple[str, ...]
 
 
-Step = StartProcesses | DrainWorkers | DeleteProcesses
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClearCluster:
+    """Remove what is left of a cluster that nobody wants and of which no process is left."""
+
+    request: RequestId
+
+
+Step = StartProcesses | DrainWorkers | DeleteProcesses | ClearCluster

@@ -104,8 +104,7 @@ class OrderedCluster:
         step = DrainWorkers(
             request=self.request,
             head_name=self.name(0),
-            names=tuple(self.name(ordinal) for ordinal in ordinals),
-            deadline_seconds=seconds,
+            deadlines={self.name(ordinal): seconds for ordinal in ordinals},
         )
         self.backend.carry_out(step, self.credentials)
 

@@ -11,14 +11,15 @@ from typing import Final, TypeVar, assert_never
 import structlog
 from haidang.inside import runs
 
+from backends.door import Address
+from backends.heads import Heads
 from backends.local.bells import Bells
-from backends.local.heads import Heads
 from backends.local.users import FIRST_UID, Users
 from backends.local.warming import WarmProcess
-from operations.ports.backend import BackendUnavailableError, Credentials
+from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from registry.ids import EnvironmentId, ProcessUid, RequestId, Seconds
 from scheduler.observed import Cause, Observed, ObservedProcess
-from scheduler.steps import DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
 
 KEPT_LOGS: Final = 1000
 # File systems stamp changes by a clock that ticks a few hundred times a second.
@@ -109,12 +110,8 @@ class LocalBackend:
         seen = dict(self._runs())
         for name in self._known.keys() - seen.keys():
             self._known.pop(name, None)
-        ports = {
-            RequestId(run.start.name.request): run.doors.state
-            for run in seen.values()
-            if run.end is None and run.doors is not None and run.doors.state is not None
-        }
-        return Observed(processes=tuple(_observed(run) for run in seen.values()), heads=self._heads.look(ports))
+        doors = {RequestId(run.start.name.request): door for run in seen.values() if (door := _door(run)) is not None}
+        return Observed(processes=tuple(_observed(run) for run in seen.values()), heads=self._heads.look(doors))
 
     def _runs(self) -> Iterator[tuple[str, runs.Run]]:
         for warm in self._warm.values():
@@ -162,13 +159,15 @@ class LocalBackend:
                 self._drain(step)
             case DeleteProcesses():
                 self._delete(step)
+            case ClearCluster():
+                pass  # a cluster is its processes here, and each has its own run folder
             case _:
                 assert_never(step)
 
     def _start(self, step: StartProcesses, credentials: Credentials) -> None:
         warm = self._warm.get(step.environment)
         if warm is None:
-            raise BackendUnavailableError(f"there is no environment {step.environment}")
+            raise StartRefusedError(f"there is no environment {step.environment}")
         unix_uid = None if self._users is None else self._users.uid(step.project)
         head = runs.ProcessName.parse(step.head_name)
         # The head first: it is what everybody waits for.
@@ -179,10 +178,10 @@ class LocalBackend:
 
     def _drain(self, step: DrainWorkers) -> None:
         run = next((run for run in (self._run(warm, step.head_name) for warm in self._warm.values()) if run), None)
-        if run is None or run.doors is None or run.doors.state is None or run.end is not None:
+        door = None if run is None else _door(run)
+        if door is None:
             raise BackendUnavailableError("the head cannot be asked: it is not there")
-        question = {"workers": list(step.names), "deadline_seconds": step.deadline_seconds, "may_refuse": False}
-        if not self._heads.drain(step.request, run.doors.state, question):
+        if not self._heads.drain(step.request, door, step.deadlines):
             raise BackendUnavailableError("the head cannot be asked: its credentials are unknown")
 
     def _delete(self, step: DeleteProcesses) -> None:
@@ -219,6 +218,12 @@ class LocalBackend:
     def _wake(self) -> None:
         for wake in self._listeners:
             wake()
+
+
+def _door(run: runs.Run) -> Address | None:
+    """Return where a running head can be asked; what is no head, or has ended, has no door."""
+    port = None if run.doors is None else run.doors.state
+    return None if port is None or run.end is not None else ("127.0.0.1", port)
 
 
 def _observed(run: runs.Run) -> ObservedProcess:

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from haidang.inside import runs
 
-from operations.ports.backend import BackendUnavailableError
+from operations.ports.backend import BackendUnavailableError, StartRefusedError
 
 START_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 5.0
@@ -69,6 +69,7 @@ class WarmProcess:
         """Give an order, with a file of credentials for each process to start, and return the answer.
 
         Raises:
+            StartRefusedError: it was refused.
             BackendUnavailableError: it was not carried out, or nobody can tell.
         """
         files: list[int] = []
@@ -83,7 +84,7 @@ class WarmProcess:
             for file in files:
                 os.close(file)
         if not isinstance(answer, dict) or "refused" in answer:
-            raise BackendUnavailableError(f"the warm process refused an order: {answer}")
+            raise StartRefusedError(f"the warm process refused an order: {answer}")
         return answer
 
     def _connect(self) -> socket.socket:

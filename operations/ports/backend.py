@@ -34,6 +34,10 @@ class BackendUnavailableError(Exception):
     """The outside world did not answer; the step is tried again at the next pass."""
 
 
+class StartRefusedError(BackendUnavailableError):
+    """The outside world answers, and refuses to start these processes: asked again it will most likely say the same."""
+
+
 class Authority(Protocol):
     """Makes the credentials of one cluster."""
 
@@ -60,6 +64,7 @@ class ClusterBackend(Protocol):
         without credentials, of a cluster that nobody remembers.
 
         Raises:
+            StartRefusedError: the processes cannot be started as they are asked for.
             BackendUnavailableError: the step was not begun.
         """
         ...

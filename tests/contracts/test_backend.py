@@ -9,7 +9,7 @@ from backends.simulated import SimulatedBackend
 from operations.ports.backend import BackendUnavailableError, ClusterBackend
 from registry.ids import ProcessUid
 from scheduler.observed import Cause
-from scheduler.steps import DeleteProcesses
+from scheduler.steps import ClearCluster, DeleteProcesses
 from server.clock import SystemClock
 from tests.machine import a_machine
 from tests.ordered import OrderedCluster, until
@@ -142,6 +142,17 @@ def test_clusters_do_not_know_of_each_other(backend: ClusterBackend, cluster: Or
     other.forget()
     assert all(process.ended is None for process in cluster.seen().values())
     assert other.seen() == {}
+
+
+def test_nothing_remains_of_a_cluster_that_is_cleared(cluster: OrderedCluster) -> None:
+    cluster.start(range(2))
+    cluster.ready()
+    cluster.delete()
+    cluster.gone()
+    cluster.forget()
+    for _ in range(2):
+        cluster.backend.carry_out(ClearCluster(request=cluster.request), None)
+    until(lambda: cluster.request not in cluster.backend.observe().remains)
 
 
 def test_a_change_is_hinted_at(backend: ClusterBackend, cluster: OrderedCluster) -> None:

@@ -19,8 +19,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from backends.authority import ClusterAuthority
-from backends.local.door import Door, NoAnswerError
-from backends.local.heads import LONGEST_LOGGED, REST_FACTOR, Heads
+from backends.door import Door, NoAnswerError
+from backends.heads import LONGEST_LOGGED, REST_FACTOR, Heads
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
 from tests.machine import Machine, TestCluster, a_machine
@@ -109,7 +109,7 @@ def state_door(cluster: TestCluster, credentials: Credentials) -> Door:
     doors = cluster.run(0).doors
     assert doors is not None
     assert doors.state is not None
-    return Door(request=cluster.request, credentials=credentials, port=doors.state)
+    return Door(request=cluster.request, credentials=credentials, address=("127.0.0.1", doors.state))
 
 
 def test_the_state_needs_the_token(cluster: TestCluster) -> None:
@@ -141,7 +141,7 @@ def test_only_the_clusters_own_head_is_believed(cluster: TestCluster) -> None:
     doors = other.run(0).doors
     assert doors is not None
     assert doors.state is not None
-    misled = Door(request=cluster.request, credentials=cluster.credentials, port=doors.state)
+    misled = Door(request=cluster.request, credentials=cluster.credentials, address=("127.0.0.1", doors.state))
     with pytest.raises(NoAnswerError, match="CERTIFICATE_VERIFY_FAILED"):
         misled.ask("GET", "/state")
 
@@ -198,7 +198,7 @@ def a_tenants_head(answer: list[bytes], pause: float) -> Iterator[tuple[Credenti
 def test_a_head_that_answers_as_it_likes_holds_nobody_up(answer: list[bytes], pause: float, error: str) -> None:
     began = time.monotonic()
     with a_tenants_head(answer, pause) as (credentials, port):
-        asked = Door(request=STRANGER, credentials=credentials, port=port, patience_seconds=1.0)
+        asked = Door(request=STRANGER, credentials=credentials, address=("127.0.0.1", port), patience_seconds=1.0)
         with contextlib.closing(asked), pytest.raises(NoAnswerError, match=re.compile(error)):
             asked.ask("GET", "/state")
         assert time.monotonic() - began < 2.0
@@ -214,7 +214,7 @@ def test_the_longer_a_head_takes_the_less_often_it_is_asked() -> None:
     with a_tenants_head(answered_with(state), 0.2) as (credentials, port):
         heads = Heads(lambda: None)
         heads.know(STRANGER, credentials)
-        until(lambda: heads.look({STRANGER: port}))
+        until(lambda: heads.look({STRANGER: ("127.0.0.1", port)}))
         known = heads._heads[STRANGER]
         assert known.due - known.answered >= 0.4 * REST_FACTOR
         heads.close()
@@ -224,7 +224,7 @@ def test_a_head_does_not_fill_the_centers_log() -> None:
     with a_tenants_head(answered_with({"workers": "x" * 100_000}), 0) as (credentials, port), capture_logs() as logs:
         heads = Heads(lambda: None)
         heads.know(STRANGER, credentials)
-        assert heads.drain(STRANGER, port, {"workers": []})
+        assert heads.drain(STRANGER, ("127.0.0.1", port), {"w": 5})
         (said,) = until(lambda: [line for line in logs if line["event"] == "drain"])
         heads.close()
     assert len(said["answer"]) <= LONGEST_LOGGED

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from distributed import Client
 
-from backends.local.door import Door
+from backends.door import Door
 from registry.resources import MIB
 from scheduler.observed import Cause, HeadClaim
 from tests.machine import Machine, TestCluster, a_machine
@@ -40,7 +40,9 @@ def ask(cluster: TestCluster, *ordinals: int, seconds: int = 20, may_refuse: boo
         "deadline_seconds": seconds,
         "may_refuse": may_refuse,
     }
-    with closing(Door(request=cluster.request, credentials=cluster.credentials, port=doors.state)) as door:
+    with closing(
+        Door(request=cluster.request, credentials=cluster.credentials, address=("127.0.0.1", doors.state))
+    ) as door:
         answer: Any = door.ask("POST", "/drain", question)["workers"]
     return {ordinal: answer[cluster.name(ordinal)] for ordinal in ordinals}
 
@@ -95,6 +97,16 @@ def test_the_backend_has_its_head_drain_workers_that_then_end(machine: Machine) 
         assert client.gather(futures) == list(range(30))
         claim = until(lambda: claim_of(machine, cluster, cluster.name(3)))
         assert claim.workers[0].stored_bytes > 0
+
+
+def test_who_is_named_while_the_head_is_being_asked_is_asked_for_next(machine: Machine) -> None:
+    cluster = machine.cluster(workers=5)
+    with cluster.client() as client:
+        wait_for(client, cluster, 5)
+        for ordinal in range(1, 5):
+            cluster.drain(ordinal)
+        assert {cluster.ended(ordinal).cause for ordinal in range(1, 5)} == {Cause.EXITED}
+        assert cluster.seen()[5].ended is None
 
 
 def claim_of(machine: Machine, cluster: TestCluster, *names: str) -> HeadClaim | None:

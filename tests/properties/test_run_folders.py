@@ -17,8 +17,8 @@ from haidang.inside.runs import RejectedError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.local.door import NoAnswerError
-from backends.local.heads import read_claim
+from backends.door import NoAnswerError
+from backends.heads import read_claim
 
 MILLISECONDS = st.integers(0, 32_503_680_000_000)
 AMOUNTS = st.integers(0, 2**62)
