@@ -10,8 +10,9 @@ from pydantic import ConfigDict, Field
 
 from api.problems import refused
 from api.schemas.shape import Closed, Open
-from operations.ports.office import RequestView
+from operations.ports.office import BEFORE_ALL, Place, Posted, RequestView, Told
 from operations.reasons import Flaw, Invalid
+from registry.ids import Mark
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -21,6 +22,8 @@ _LONGEST_CURSOR: Final = 300
 
 REQUEST_PLACE: Final = r"[0-9]{1,12}/[a-z2-7]{26}"
 """Where a list of requests, newest first, goes on."""
+PLACE_PATTERN: Final = r"^[0-9]{1,18}-[0-9]{1,18}$"
+"""Where events, or the ledger's entries, go on."""
 
 
 class Page(Open, Generic[T]):
@@ -65,6 +68,19 @@ def page_of(rows: Sequence[R], limit: int, show: Callable[[R], T], place: Callab
 def request_place(view: RequestView) -> str:
     """Return the place of a request in a list."""
     return f"{view.request.submitted}/{view.request.id}"
+
+
+def place_name(one: Told | Posted) -> str:
+    """Return the name of an event's place, or of an entry's."""
+    return f"{one.mark}-{one.number}"
+
+
+def place_of(name: str | None) -> Place:
+    """Return the place that a name of the right pattern stands for; without one, the place before everything."""
+    if not name:
+        return BEFORE_ALL
+    mark, _, number = name.partition("-")
+    return Place(mark=Mark(int(mark)), number=int(number))
 
 
 def cursor(place: str) -> str:

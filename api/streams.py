@@ -19,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 from api.problems import refused
 from api.schemas.events import EventOut
 from operations.events import Event
-from operations.permitted import Place, Story
+from operations.permitted import Story
+from operations.ports.office import Place
 from operations.reasons import TooManyStreams
 from registry.ids import PersonId, RequestId
 

@@ -1,6 +1,6 @@
 """The ledger as people read it: its entries, the bill of a project, and what every account stands at."""
 
-from operations.ports.office import Office, Posted
+from operations.ports.office import Office, Place, Posted
 from operations.reasons import Refused
 from quotas.ledger import AccountId
 from quotas.statements import Period, Statement, statement
@@ -10,9 +10,12 @@ from registry.reasons import NotThere, PeriodEndsBeforeItBegins
 
 
 def list_entries(
-    work: Office, scope: Scope, *, project: ProjectId | None, after: int, limit: int
+    work: Office, scope: Scope, *, project: ProjectId | None, after: Place, limit: int
 ) -> tuple[Posted, ...]:
-    """Return the ledger's entries by number."""
+    """Return the ledger's entries after a place, in an order in which none can be overtaken any more.
+
+    What has just been posted may be listed a little later than it is billed: once all that began before it has ended.
+    """
     return work.books.entries(scope, project=project, after=after, limit=limit)
 
 

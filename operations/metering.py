@@ -13,7 +13,7 @@ from quotas.rates import card_at, price
 from quotas.reasons import NoCredit
 from registry.centers import NodeState
 from registry.ids import MicroCredits, RequestId, Seconds, ShareId
-from registry.resources import dominant_ppm
+from registry.resources import NOTHING, dominant_ppm, total
 from scheduler.clusters import HEAD_ORDINAL, Process
 from scheduler.facts import DayOfUse
 from scheduler.observed import ObservedProcess
@@ -127,10 +127,10 @@ def _use(slot: Process, seen: ObservedProcess, until: Seconds) -> Use:
 
 def _count_use(work: Work, request: Request, slot: Process, use: Use) -> None:
     """Add a use to the days of the project and the institution, as a part of what the pool has today."""
-    path = work.capacity.path(request.project, request.pool)
-    if not path:
+    whole = total(node.capacity for node in work.capacity.nodes(request.pool))
+    if whole == NOTHING:
         return
-    ppm = dominant_ppm(slot.shape, path[0].share.limit)
+    ppm = dominant_ppm(slot.shape, whole)
     work.accounts.use(
         DayOfUse(share=share, pool=request.pool, day=hour.begins // DAY, ppm_seconds=ppm * (hour.ends - hour.begins))
         for hour in windows(use.uid, use.shape, use.begins, use.ends)

@@ -9,11 +9,11 @@ from typing import Final
 from operations.callers import Caller
 from operations.events import EventKind
 from operations.policies import Subject, Who, forbidden
-from operations.ports.office import Office, RequestFilter, RequestView, Told
+from operations.ports.office import BEFORE_ALL, Office, Place, RequestFilter, RequestView, Told
 from operations.reasons import Forbidden, NotRunning, Refused, Unknown
 from operations.requests import ReplayKey, cancel, hold, release, scale, submit, tags_of
 from registry.centers import Environment
-from registry.ids import BEGINNING, Mark, PoolId, ProjectId, RequestId, Seconds
+from registry.ids import BEGINNING, PoolId, ProjectId, RequestId, Seconds
 from registry.tags import Tags
 from scheduler.clusters import HEAD_ORDINAL
 from scheduler.policy import Policy
@@ -52,17 +52,6 @@ class Access:
     certificate: str
     key: str
     environment: Environment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where in the journal somebody has read to."""
-
-    mark: Mark
-    number: int
-
-
-BEFORE_ALL: Final = Place(mark=BEGINNING, number=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,7 +68,9 @@ NO_USAGE: Final = Usage()
 class Entry:
     """An amount that leaves `source` and reaches `target`, with the use it pays for and all that reports ask.
 
-    `key` is unique for ever: posting it again changes nothing.
+    `key` is unique for ever: posting it again changes nothing. `at` is the moment that the entry belongs to: of a
+    charge the last second that it pays for, so that a period which ends at a full hour contains it, however late it
+    was posted.
     """
 
     key: EntryKey
@@ -164,7 +166,7 @@ def charge_entries(bearer: Bearer, window: Window, due: MicroCredits, hold: Micr
         source=held(bearer.allocation),
         target=INCOME,
         amount=covered,
-        at=window.ends,
+        at=window.last_second,
         tags=bearer.tags,
         usage=window.usage,
         request=bearer.request,
@@ -194,6 +196,11 @@ class Window:
     def hour(self) -> int:
         """Return the hour since 1970 that the window lies in."""
         return self.begins // HOUR_SECONDS
+
+    @property
+    def last_second(self) -> Seconds:
+        """Return the second that is used last: the end itself may be the first moment of the next hour and period."""
+        return Seconds(max(self.begins, self.ends - 1))
 
 
 def windows(uid: ProcessUid, shape: Resources, begins: Seconds, ends: Seconds) -> tuple[Window, ...]:

@@ -87,8 +87,3 @@ def price_of_all(rule: RateRule, shapes: Sequence[Resources], seconds: int, *, p
     """Return the price of holding several shapes for the same whole seconds, each rounded by itself."""
     counts = Counter(shapes)
     return MicroCredits(sum(price(rule, one, seconds * 1000, percent=percent) * n for one, n in counts.items()))
-
-
-def drivers(rule: RateRule, shape: Resources) -> tuple[ResourceName, ...]:
-    """Return, for each group of the rule, the resource that drives the price of the shape."""
-    return tuple(max(group, key=lambda term: term.per_hour(shape)).resource for group in rule.groups)

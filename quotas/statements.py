@@ -30,7 +30,11 @@ class PoolUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """From `since` up to but without `until`; None is for ever."""
+    """From `since` up to but without `until`; None is for ever.
+
+    Entries are in it by their `at`. Use is charged by the hours of the clock and dated by its last second, so a period
+    of whole hours contains exactly the use inside it; a charge that a period cuts is in the one with its last second.
+    """
 
     since: Seconds | None = None
     until: Seconds | None = None

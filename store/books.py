@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, select, tuple_
 
-from operations.ports.office import EntrySum, Posted
+from operations.ports.office import EntrySum, Place, Posted
 from quotas.allocations import Allocation
 from quotas.ledger import ABSORBED, AccountId
 from quotas.rates import RateCard
@@ -13,6 +13,7 @@ from registry.people import Scope
 from store.accounts import ALLOCATIONS, BALANCES, read_allocations
 from store.connections import Transaction
 from store.ledger import ENTRIES, entry_of, usage_of
+from store.marks import NextMark
 from store.rates import RATE_CARDS
 from store.rows import values_of
 from store.scopes import within
@@ -24,16 +25,20 @@ class SqlBooks:
 
     transaction: Transaction
 
-    def entries(self, scope: Scope, *, project: ProjectId | None, after: int, limit: int) -> tuple[Posted, ...]:
+    def entries(self, scope: Scope, *, project: ProjectId | None, after: Place, limit: int) -> tuple[Posted, ...]:
+        place = (ENTRIES.c.mark, ENTRIES.c.number)
         page = (
             select(ENTRIES)
-            .where(within(scope, ENTRIES.c.institution), ENTRIES.c.number > after)
-            .order_by(ENTRIES.c.number)
+            .where(within(scope, ENTRIES.c.institution))
+            .where(tuple_(*place) > (after.mark, after.number), ENTRIES.c.mark < NextMark())
+            .order_by(*place)
             .limit(limit)
         )
         if project is not None:
             page = page.where(ENTRIES.c.project == project)
-        return tuple(Posted(number=row["number"], entry=entry_of(row)) for row in self.transaction.rows(page))
+        return tuple(
+            Posted(mark=row["mark"], number=row["number"], entry=entry_of(row)) for row in self.transaction.rows(page)
+        )
 
     def sums(self, scope: Scope, *, since: Mark, until: Mark | None) -> tuple[EntrySum, ...]:
         entries = ENTRIES.c

@@ -27,8 +27,8 @@ ENTRIES: Final = Table(
     Column("request", TEXT, index=True),
     mark_column(),
     CheckConstraint("amount >= 0 AND source <> target", "forward"),
-    Index("ix_entries_project_number", "project", "number"),
-    Index("ix_entries_institution_number", "institution", "number"),
+    Index("ix_entries_project_mark_number", "project", "mark", "number"),
+    Index("ix_entries_institution_mark_number", "institution", "mark", "number"),
     sqlite_autoincrement=True,
 )
 

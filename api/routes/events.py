@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Header, Query
 from starlette.responses import Response
 
 from api.dependencies import CallerDep, DeskDep, RequestIdDep, SecretDep, policy
-from api.paging import Page
+from api.paging import PLACE_PATTERN, Page, place_of
 from api.problems import accepted, problems
-from api.schemas.events import PLACE_PATTERN, EventOut, EventsQuery, events_page, place_of
+from api.schemas.events import EventOut, EventsQuery, events_page
 from api.streams import EventStream, Reading
 from operations.callers import authenticate
-from operations.permitted import Place, Story, events_seen, news_of
+from operations.permitted import Story, events_seen, news_of
+from operations.ports.office import Place
 from operations.ports.store import StoreUnavailableError
 from operations.reasons import Refused
 

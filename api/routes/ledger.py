@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.dependencies import CallerDep, PortsDep, policy
-from api.paging import Page, page_of
+from api.paging import Page, page_of, place_name
 from api.problems import accepted
-from api.schemas.ledger import ENTRY_PLACE, BalancesOut, EntriesQuery, EntryOut, StatementOut, StatementQuery
+from api.schemas.ledger import BalancesOut, EntriesQuery, EntryOut, StatementOut, StatementQuery
 from operations import books
 from registry.ids import ProjectId
 
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1/ledger", tags=["ledger"])
 
 @router.get("", openapi_extra=policy("ledger:list"))
 def list_entries(query: Annotated[EntriesQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[EntryOut]:
-    project, after = ProjectId(query.project) if query.project else None, int(query.after(ENTRY_PLACE) or 0)
+    project, after = ProjectId(query.project) if query.project else None, query.place()
     rows = ports.store.read(books.list_entries, caller.scope, project=project, after=after, limit=query.limit + 1)
-    return page_of(rows, query.limit, EntryOut.from_posted, lambda row: str(row.number))
+    return page_of(rows, query.limit, EntryOut.from_posted, place_name)
 
 
 @router.get("/statement", openapi_extra=policy("ledger:bill"))

@@ -1,17 +1,12 @@
 """What happened to a request, one event at a time."""
 
-from typing import Final
-
 from pydantic import Field
 
-from api.paging import Page, PageQuery, cursor
+from api.paging import PLACE_PATTERN, Page, PageQuery, cursor, place_name, place_of
 from api.schemas.shape import Open
 from operations.events import EventKind
-from operations.permitted import BEFORE_ALL, Place, Story
-from operations.ports.office import Told
-from registry.ids import Mark
-
-PLACE_PATTERN: Final = r"^[0-9]{1,18}-[0-9]{1,18}$"
+from operations.permitted import Story
+from operations.ports.office import Place, Told
 
 
 class EventsQuery(PageQuery):
@@ -40,16 +35,3 @@ def events_page(story: Story) -> Page[EventOut]:
     """Return a page of a story."""
     items = [EventOut.from_told(told) for told in story.told]
     return Page(items=items, next=cursor(items[-1].id) if story.more else None)
-
-
-def place_name(told: Told) -> str:
-    """Return the name of an event's place."""
-    return f"{told.mark}-{told.number}"
-
-
-def place_of(name: str | None) -> Place:
-    """Return the place that a name of the right pattern stands for; without one, the place before everything."""
-    if not name:
-        return BEFORE_ALL
-    mark, _, number = name.partition("-")
-    return Place(mark=Mark(int(mark)), number=int(number))

@@ -1,19 +1,16 @@
 """Entries of the ledger, the bill of a project, and what accounts stand at."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from api.paging import PageQuery
+from api.paging import PLACE_PATTERN, PageQuery, place_of
 from api.schemas.shape import Closed, Moment, Open, ProjectName
-from operations.ports.office import Posted
+from operations.ports.office import Place, Posted
 from quotas.ledger import AccountId, EntryKind, Usage
 from quotas.statements import Line, Period, PoolUse, Statement
 from registry.centers import Tier
 from registry.ids import MicroCredits, Seconds
-
-ENTRY_PLACE: Final = r"[0-9]{1,18}"
-"""Where a list of entries goes on."""
 
 
 class EntriesQuery(PageQuery):
@@ -21,9 +18,16 @@ class EntriesQuery(PageQuery):
 
     project: Annotated[ProjectName | None, Field(default=None)]
 
+    def place(self) -> Place:
+        """Return the place in the ledger that the cursor stands for."""
+        return place_of(self.after(PLACE_PATTERN))
+
 
 class StatementQuery(Closed):
-    """Whose bill is asked for, and for when: from `since` up to but without `until`, for ever if left out."""
+    """Whose bill is asked for, and for when: from `since` up to but without `until`, for ever if left out.
+
+    Use is charged by the hours of the clock, so periods of whole hours contain exactly the use inside them.
+    """
 
     model_config = ConfigDict(strict=False)  # in an address all values are text
 
@@ -55,7 +59,13 @@ class UsageOut(Open):
 
 
 class EntryOut(Open):
-    """An amount that left `source` and reached `target`, with the use it paid for and what reports ask."""
+    """An amount that left `source` and reached `target`, with the use it paid for and what reports ask.
+
+    `at` says which period it is billed in: of a charge the last second of the use that it paid for, of everything else
+    the moment it was posted. Use is charged by the hours of the clock, so bills of whole hours contain exactly the use
+    inside them. Entries are listed in an order in which none is overtaken later, which need not be that of `number` or
+    `at`; what was just posted may be billed a moment before it is listed.
+    """
 
     number: int
     key: str
@@ -137,7 +147,7 @@ class PoolUseOut(Open):
 
 
 class StatementOut(Open):
-    """The bill of a project for a period.
+    """The bill of a project for a period: entries whose `at` is `since` or later, and before `until`.
 
     Over all time `outstanding` is what running work holds now, and `available` what else may still be held.
     `absorbed` is the price of use beyond what was held, which the center paid.

@@ -5,7 +5,7 @@ from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
 
-from registry.ids import PROJECT_PATTERN, RANDOM_PATTERN, SLUG_PATTERN
+from registry.ids import PROJECT_PATTERN, SLUG_PATTERN
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -28,7 +28,6 @@ Name = Annotated[
 ]
 Choice = Annotated[E, Strict(strict=False)]
 """One of a few words; a strict field would want the member itself, which JSON cannot hold."""
-RandomId = Annotated[str, StringConstraints(pattern=RANDOM_PATTERN)]
 Moment = Annotated[int, Field(ge=0, le=LATEST, description="Seconds since 1970 in UTC.")]
 
 

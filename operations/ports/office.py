@@ -5,7 +5,7 @@ the same answer. Lists are in the order of ids unless said otherwise, begin afte
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from operations.events import Event
 from operations.ports.store import Work
@@ -16,6 +16,7 @@ from quotas.statements import Line, Period
 from quotas.tree import Share
 from registry.centers import Center, Environment, Node, Pool
 from registry.ids import (
+    BEGINNING,
     InstitutionId,
     Mark,
     MicroCredits,
@@ -208,6 +209,17 @@ class RequestFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where somebody has read to by (mark, number): below the horizon nothing new appears before it."""
+
+    mark: Mark
+    number: int
+
+
+BEFORE_ALL: Final = Place(mark=BEGINNING, number=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """An event at its place in the journal."""
 
@@ -238,8 +250,9 @@ class RequestViews(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """An entry as it stands in the ledger, at its number."""
+    """An entry at its place in the ledger."""
 
+    mark: Mark
     number: int
     entry: Entry
 
@@ -264,8 +277,8 @@ class EntrySum:
 class Books(Protocol):
     """The ledger and the allocations as people and exporters read them."""
 
-    def entries(self, scope: Scope, *, project: ProjectId | None, after: int, limit: int) -> tuple[Posted, ...]:
-        """Return entries by number."""
+    def entries(self, scope: Scope, *, project: ProjectId | None, after: Place, limit: int) -> tuple[Posted, ...]:
+        """Return entries below the horizon that come after a place, by (mark, number)."""
         ...
 
     def sums(self, scope: Scope, *, since: Mark, until: Mark | None) -> tuple[EntrySum, ...]:

@@ -1,5 +1,6 @@
 """Credits are awarded, held, charged and billed; rates are published ahead; the books agree."""
 
+from base64 import b64encode
 from typing import Any
 
 from tests.builders import CREDIT, NOW
@@ -105,6 +106,27 @@ def test_bills_of_parts_of_a_time_add_up_to_the_whole(front: Front) -> None:
     for name in (name for name in whole if name.endswith("_micro_credits")):
         assert whole[name] == sum(part[name] for part in parts), name
     assert statement(front, since=NOW + 7200)["lines"] == []
+
+
+def test_the_last_hour_of_a_period_is_on_its_bill(front: Front) -> None:
+    run_for_an_hour(front)
+    ends = NOW + 3600  # a full hour, as the periods of bills end
+    last, next_one = statement(front, until=ends), statement(front, since=ends)
+    assert last["usage"]["core_milliseconds"] == (520 + 1000) * 3600
+    assert (last["charged_micro_credits"], next_one["charged_micro_credits"]) == (2 * CREDIT, 0)
+    assert next_one["usage"]["core_milliseconds"] == 0
+    entries = whole_list(front.client("alice"), "/v1/ledger", limit=9, project="vmu.vision")
+    assert {one["at"] for one in entries if one["kind"] == "charge"} == {ends - 1}
+
+
+def test_a_list_of_entries_goes_on_from_its_own_cursors_only(front: Front) -> None:
+    run_for_an_hour(front)
+    client = front.client("alice")
+    entries = client.get("/v1/ledger").json()["items"]
+    assert list(whole_list(client, "/v1/ledger", limit=1)) == entries
+    for place in ("17", "17-", "a-b", "-1-1", "1-2-3"):
+        refused = client.get("/v1/ledger", params={"cursor": b64encode(place.encode()).decode()})
+        assert (refused.status_code, refused.json()["reasons"][0]["field"]) == (422, "cursor"), place
 
 
 def test_a_time_that_ends_before_it_begins_has_no_bill(front: Front) -> None:

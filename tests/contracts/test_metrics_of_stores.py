@@ -15,7 +15,7 @@ from operations.cycle import run_cycle
 from operations.events import Event, EventKind
 from operations.follower import Follower
 from operations.ports import Ports
-from operations.ports.office import Office
+from operations.ports.office import BEFORE_ALL, Office
 from operations.ports.store import Work
 from operations.reconcile import reconcile_once
 from operations.requests import cancel, submit
@@ -38,7 +38,9 @@ WAIT_SECONDS = 20
 
 def ledger(office: Office) -> tuple[Entry, ...]:
     """Return every entry there is."""
-    return tuple(posted.entry for posted in office.books.entries(EVERYTHING, project=None, after=0, limit=100_000))
+    return tuple(
+        posted.entry for posted in office.books.entries(EVERYTHING, project=None, after=BEFORE_ALL, limit=100_000)
+    )
 
 
 class Center:

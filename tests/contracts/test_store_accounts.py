@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from operations.events import Event, EventKind
-from operations.ports.office import Office
+from operations.ports.office import BEFORE_ALL, Office
 from operations.ports.store import Store, StoreUnavailableError, Work
 from quotas.ledger import (
     ABSORBED,
@@ -75,7 +75,7 @@ def entries_of(store: Store[Work]) -> Sequence[Entry]:
     if isinstance(store, MemoryStore):
         return store.entries()
     assert isinstance(store, SqlStore)
-    posted = store.read(lambda office: office.books.entries(EVERYTHING, project=None, after=0, limit=1000))
+    posted = store.read(lambda office: office.books.entries(EVERYTHING, project=None, after=BEFORE_ALL, limit=1000))
     return [one.entry for one in posted]
 
 

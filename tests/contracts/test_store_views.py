@@ -5,14 +5,39 @@ from dataclasses import replace
 import pytest
 
 from operations.events import Event, EventKind
-from operations.ports.office import EntrySum, Office, RequestFilter, Told, WaitCount
+from operations.ports.office import BEFORE_ALL, EntrySum, Office, Place, RequestFilter, Told, WaitCount
 from operations.ports.store import Work
-from quotas.ledger import ABSORBED, INCOME, AccountId, Bearer, Entry, EntryKey, EntryKind, Usage, held, hold_entry
-from registry.ids import BEGINNING, AllocationId, InstitutionId, Mark, MicroCredits, PersonId, ProjectId, Seconds
+from quotas.charges import Tariff, Use, charges
+from quotas.ledger import (
+    ABSORBED,
+    INCOME,
+    NO_USAGE,
+    AccountId,
+    Bearer,
+    Entry,
+    EntryKey,
+    EntryKind,
+    Usage,
+    held,
+    hold_entry,
+)
+from quotas.statements import Period
+from registry.ids import (
+    BEGINNING,
+    AllocationId,
+    InstitutionId,
+    Mark,
+    MicroCredits,
+    PersonId,
+    ProcessUid,
+    ProjectId,
+    Seconds,
+)
 from registry.people import EVERYTHING, Scope
+from scheduler.policy import DAY
 from scheduler.requests import End, Request, RequestClass, State
 from store.transactions import SqlStore
-from tests.builders import NOW, POOL, a_request, a_slot, request_id, tags
+from tests.builders import NOW, POOL, a_request, a_rule, a_slot, cores, request_id, tags
 from tests.seeding import A_POOL, a_project, award, seed
 
 VMU = Scope(institutions=frozenset({InstitutionId("vmu")}))
@@ -174,7 +199,7 @@ def charged(sql_store: SqlStore) -> SqlStore:
 
 
 def test_entries_are_seen_within_a_scope_and_in_pages(charged: SqlStore) -> None:
-    def keys(o: Office, scope: Scope, project: str | None, after: int = 0, limit: int = 10) -> list[str]:
+    def keys(o: Office, scope: Scope, project: str | None, after: Place = BEFORE_ALL, limit: int = 10) -> list[str]:
         asked_for = None if project is None else ProjectId(project)
         return [one.entry.key for one in o.books.entries(scope, project=asked_for, after=after, limit=limit)]
 
@@ -182,8 +207,8 @@ def test_entries_are_seen_within_a_scope_and_in_pages(charged: SqlStore) -> None
     assert charged.read(keys, EVERYTHING, None) == [*granted, "h", "c1", "c2"]
     assert charged.read(keys, VMU, None) == [granted[0], "h", "c1", "c2"]
     assert charged.read(keys, VMU, "hcmut.wind") == charged.read(keys, NOBODY, None) == []
-    first = charged.read(lambda o: o.books.entries(VMU, project=None, after=0, limit=2))
-    assert charged.read(keys, VMU, None, first[-1].number, 1) == ["c1"]
+    first = charged.read(lambda o: o.books.entries(VMU, project=None, after=BEFORE_ALL, limit=2))
+    assert charged.read(keys, VMU, None, Place(mark=first[-1].mark, number=first[-1].number), 1) == ["c1"]
 
 
 def test_sums_are_exact_and_say_what_the_center_paid(charged: SqlStore) -> None:
@@ -219,6 +244,27 @@ def test_allocations_are_seen_within_a_scope_with_their_balances(charged: SqlSto
     assert charged.read(seen, VMU) == [("vmu.vision", 85, 5)]
     assert charged.read(seen, VMU, "hcmut.wind") == []
     assert charged.read(seen, EVERYTHING, None, "alloc-hcmut.wind") == [("vmu.vision", 85, 5)]
+
+
+def test_a_bill_of_whole_hours_has_exactly_the_use_inside_it(charged: SqlStore) -> None:
+    midnight, project, shape = NOW - NOW % DAY, ProjectId("hcmut.wind"), cores(1, 2)
+    bearer = Bearer(allocation=AllocationId("alloc-hcmut.wind"), request=request_id(2), tags=tags(project))
+    lives = ((-3600, 0), (-1, 1), (0, 1), (-5000, 5000), (-90_000, -3600))
+
+    def charge(work: Work, number: int) -> None:
+        begins, ends = (Seconds(midnight + moment) for moment in lives[number])
+        use = Use(uid=ProcessUid(f"uid{number}"), shape=shape, started=begins, begins=begins, ends=ends)
+        work.accounts.post(charges(bearer, Tariff(rule=a_rule(), percent=100), use, MicroCredits(0)).entries)
+
+    def used(office: Office, since: int, until: int) -> Usage:
+        period = Period(since=Seconds(midnight + since), until=Seconds(midnight + until))
+        return sum((line.usage for line in office.bills.lines(EVERYTHING, project, period)), NO_USAGE)
+
+    for number in range(len(lives)):
+        charged.transact(charge, number)
+    for since, until in ((-2 * DAY, -DAY), (-DAY, 0), (0, DAY), (-3600, 0), (-7200, -3600), (0, 3600), (3600, 7200)):
+        seconds = sum(max(0, min(ends, until) - max(begins, since)) for begins, ends in lives)
+        assert charged.read(used, since, until) == Usage.of(shape, seconds), (since, until)
 
 
 def test_all_balances_sum_to_zero(charged: SqlStore) -> None:

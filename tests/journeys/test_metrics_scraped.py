@@ -12,7 +12,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from exporters.app import serve
-from operations.ports.office import Office
+from operations.ports.office import BEFORE_ALL, Office
 from operations.ports.store import Work
 from quotas.ledger import ABSORBED, INCOME, Entry, EntryKey, EntryKind, Usage
 from registry.ids import MicroCredits
@@ -85,7 +85,7 @@ def post_use(work: Work, number: int, project: str, core_milliseconds: int) -> N
 def used(office: Office) -> dict[str, int]:
     """Return the core-milliseconds of each institution, entry by entry."""
     found: dict[str, int] = {}
-    for posted in office.books.entries(EVERYTHING, project=None, after=0, limit=1000):
+    for posted in office.books.entries(EVERYTHING, project=None, after=BEFORE_ALL, limit=1000):
         tags = posted.entry.tags
         found[tags.institution] = found.get(tags.institution, 0) + posted.entry.usage.core_milliseconds
     return found

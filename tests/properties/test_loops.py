@@ -31,8 +31,6 @@ from tests.seeding import A_POOL, AN_ENVIRONMENT, a_project, award, seed
 PROJECTS = ("vmu.vision", "uit.bio")
 NODES = (a_node("n1", cores(6, 24)), a_node("n2", cores(4, 16)))
 WORKERS = st.integers(1, 4)
-WALLTIMES = st.sampled_from([60, 7200])
-ACTS = st.sampled_from([cancel, hold, release, scale])
 A_LEAF = Leaf(certificate="certificate", key="key")
 
 
