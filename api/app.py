@@ -27,7 +27,7 @@ from api.routes import (
     tokens,
 )
 from api.streams import STEADY, Rhythm, Streams
-from operations.follower import Follower
+from operations.explaining import Explainer
 from operations.ports import Ports
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
@@ -56,14 +56,14 @@ EVERYWHERE: Final = problems(401, 403, 413, 415, 422, 431, 500, 503)
 
 def create_app(
     ports: Ports[Office],
-    follower: Follower,
+    explainer: Explainer,
     policy: Policy,
     *,
     pulse: Callable[[], Pulse] = Pulse,
     rhythm: Rhythm = STEADY,
     keeps_apart: bool = True,
 ) -> FastAPI:
-    """Return the application. `follower` follows the same store for explanations; `pulse` tells when loops last ran.
+    """Return the application. `explainer` explains on the same store; `pulse` tells when loops last ran.
 
     A center that does not keep tenants' processes apart (`keeps_apart`) admits one institution.
 
@@ -81,7 +81,7 @@ def create_app(
     streams = Streams(rhythm)
     ports.store.subscribe(streams.hear)
     app.state.desk = Desk(
-        ports=ports, follower=follower, policy=policy, pulse=pulse, streams=streams, keeps_apart=keeps_apart
+        ports=ports, explainer=explainer, policy=policy, pulse=pulse, streams=streams, keeps_apart=keeps_apart
     )
     app.include_router(health.router, responses=EVERYWHERE)
     for router in ROUTERS:

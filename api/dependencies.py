@@ -14,7 +14,7 @@ from api.languages import language_of
 from api.problems import refused
 from api.streams import Streams
 from operations.callers import Caller, authenticate
-from operations.follower import Follower
+from operations.explaining import Explainer
 from operations.policies import POLICIES, forbidden_everywhere
 from operations.ports import Ports
 from operations.ports.office import Office
@@ -36,7 +36,7 @@ class Desk:
     """Everything that routes work with, made once by whoever starts the application."""
 
     ports: Ports[Office]
-    follower: Follower
+    explainer: Explainer
     policy: Policy
     pulse: Callable[[], Pulse]
     streams: Streams
@@ -61,8 +61,8 @@ def _ports(desk: DeskDep) -> Ports[Office]:
     return desk.ports
 
 
-def _follower(desk: DeskDep) -> Follower:
-    return desk.follower
+def _explainer(desk: DeskDep) -> Explainer:
+    return desk.explainer
 
 
 def _rules(desk: DeskDep) -> Policy:
@@ -70,7 +70,7 @@ def _rules(desk: DeskDep) -> Policy:
 
 
 PortsDep = Annotated[Ports[Office], Depends(_ports)]
-FollowerDep = Annotated[Follower, Depends(_follower)]
+ExplainerDep = Annotated[Explainer, Depends(_explainer)]
 RulesDep = Annotated[Policy, Depends(_rules)]
 
 

@@ -90,7 +90,7 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
     assert before.may_move(after.state), before
     _swap(work, before, after)
     _occupy(work, after, placement.processes, now)
-    waited = ("waited_seconds", str(now - before.submitted))
+    waited = ("waited_seconds", str(before.waited_seconds(now)))
     work.journal.add([Event(request=after.id, at=now, kind=EventKind.PLACED, details=(waited,))])
 
 

@@ -26,6 +26,7 @@ from registry.reasons import (
     RoleReachMismatch,
     Taken,
     TooEarly,
+    TooManyTokens,
 )
 from scheduler.reasons import (
     BeyondClassShare,
@@ -39,6 +40,7 @@ from scheduler.reasons import (
     PersonAtClassLimit,
     ProcessNeverFits,
     SetAside,
+    TooManyWaiting,
     TooManyWorkers,
     UnknownEnvironment,
     WalltimeTooLong,
@@ -255,8 +257,10 @@ Reason = (
     | ShareFull
     | Taken
     | TooEarly
+    | TooManyTokens
     | TooLarge
     | TooManyStreams
+    | TooManyWaiting
     | TooManyWorkers
     | Unauthenticated
     | Unavailable

@@ -14,7 +14,7 @@ from registry.tags import Tags
 from scheduler.clusters import Part, Process
 from scheduler.fitting import never_fits
 from scheduler.policy import Policy
-from scheduler.reasons import UnknownEnvironment
+from scheduler.reasons import TooManyWaiting, UnknownEnvironment
 from scheduler.requests import Draft, End, Request, State
 
 
@@ -52,6 +52,10 @@ def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *
         return _first_answer(work, earlier, replay)
     if reasons := _obstacles(work, draft, policy):
         return Refused(reasons=reasons)
+    most = policy.classes[draft.request_class].most_waiting
+    # A brake on floods, not a promise: two who submit at once on PostgreSQL may both be the last.
+    if work.requests.waiting(draft.person, draft.request_class) >= most:
+        return Refused(reasons=(TooManyWaiting(request_class=draft.request_class, most=most),))
     request = draft.accepted(now)
     work.requests.add(request)
     if replay:
@@ -97,6 +101,8 @@ def scale(work: Work, request_id: RequestId, workers: int, policy: Policy, *, no
         return Refused(
             reasons=(OutsideWorkerRange(asked=workers, least=request.workers_min, most=request.workers_max),)
         )
+    if request.workers_wanted == workers:
+        return request
     work.requests.swap(request, replace(request, workers_wanted=workers))
     leaving = _youngest(work.clusters.slots(request_id), workers)
     for slot in leaving:
@@ -126,7 +132,8 @@ def _set_hold(work: Work, request_id: RequestId, *, by_operator: bool, held: boo
         return Refused(reasons=(Unknown(what="request"),))
     if request.state is not State.PENDING:
         return Refused(reasons=(NotPending(state=request.state),))
-    after = replace(request, operator_hold=held) if by_operator else replace(request, user_hold=held)
+    user, operator = (request.user_hold, held) if by_operator else (held, request.operator_hold)
+    after = request.with_holds(user=user, operator=operator, now=now)
     if after == request:
         return request
     work.requests.swap(request, after)

@@ -8,8 +8,8 @@ from operations.policies import Subject, forbidden
 from operations.ports.office import Office
 from operations.reasons import Refused, Unknown
 from registry.ids import InstitutionId, PersonId, Seconds, TokenId
-from registry.people import Token
-from registry.reasons import HasEnded, TooEarly
+from registry.people import MOST_TOKENS, Token
+from registry.reasons import HasEnded, TooEarly, TooManyTokens
 
 
 def issue_token(work: Office, caller: Caller, token: Token, digest: bytes, *, now: Seconds) -> Token | Refused:
@@ -24,6 +24,8 @@ def issue_token(work: Office, caller: Caller, token: Token, digest: bytes, *, no
         return Refused(reasons=(HasEnded(field="person", id=token.person),))
     if not token.good_at(now):
         return Refused(reasons=(TooEarly(field="until", earliest=Seconds(now + 1)),))
+    if sum(one.good_at(now) for one in work.tokens.of(token.person)) >= MOST_TOKENS:
+        return Refused(reasons=(TooManyTokens(most=MOST_TOKENS),))
     if token.person == caller.person:
         token = replace(token, until=_earlier(token.until, caller.until))
     work.tokens.add(token, digest)

@@ -65,4 +65,7 @@ class Scope:
         return self.institutions is None or institution in self.institutions
 
 
+MOST_TOKENS: Final = 100
+"""Good ones of one person: whoever dismisses somebody revokes them all in one transaction."""
+
 EVERYTHING: Final = Scope(institutions=None)

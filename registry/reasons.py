@@ -77,3 +77,11 @@ class NodeBusy:
     field: ClassVar[str] = "pool"
     node: NodeId
     pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyTokens:
+    """A person has as many good tokens as one may have."""
+
+    code: ClassVar[str] = "too-many-tokens"
+    most: int

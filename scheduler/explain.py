@@ -1,12 +1,14 @@
 """Why a request waits: its rank with every factor, and its reasons with their numbers, from `decide`'s own tests."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from registry.ids import RequestId, Seconds
-from scheduler.decide import answers
+from registry.ids import PoolId, RequestId, Seconds
+from scheduler.decide import Answer, answers
 from scheduler.ordering import Rank, Standings
 from scheduler.plan import Placement, WaitReason
 from scheduler.reasons import NodesFull
+from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
@@ -25,23 +27,44 @@ class Explanation:
     expected: Seconds | None
 
 
-def explain(snapshot: Snapshot, request: RequestId, now: Seconds) -> Explanation | None:
-    """Explain a pending request as a cycle at `now` would answer it; None if it is not pending.
+class Explanations:
+    """Explains every pending request of one snapshot as a cycle at one moment would answer it, by deciding once.
 
-    The cycle is decided up to the request, so that the reasons count what goes before it.
+    The reasons of each request count what goes before it.
     """
-    asked = next((one for one in snapshot.pending() if one.id == request), None)
-    if asked is None:
-        return None
-    rank = Standings(snapshot, now).rank(asked, now)
-    rivals = sum(one.pool == asked.pool for one in snapshot.pending())
-    place = 0
-    for one, answer in answers(snapshot, Room(snapshot, now), now):
-        place += one.pool == asked.pool
-        if one.id == request:
-            reasons = () if isinstance(answer, Placement) else answer
-            return Explanation(place=place, pending=rivals, rank=rank, reasons=reasons, expected=_expected(reasons))
-    raise AssertionError("every pending request gets an answer")
+
+    def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
+        standings = Standings(snapshot, now)
+        self._ranks = {request.id: standings.rank(request, now) for request in snapshot.pending()}
+        self._pending = Counter(request.pool for request in snapshot.pending())
+        self._answers: dict[RequestId, tuple[int, Request, Answer]] = {}
+        places: Counter[PoolId] = Counter()
+        for request, answer in answers(snapshot, Room(snapshot, now), now):
+            places[request.pool] += 1
+            self._answers[request.id] = places[request.pool], request, answer
+
+    def knows(self, request: Request | None) -> bool:
+        """Tell whether exactly this request, as it stands, was explained."""
+        return request is not None and self._answers.get(request.id, (0, None))[1] == request
+
+    def of(self, request: RequestId) -> Explanation | None:
+        """Explain one request; None if it is not pending."""
+        if request not in self._answers:
+            return None
+        place, asked, answer = self._answers[request]
+        reasons = () if isinstance(answer, Placement) else answer
+        return Explanation(
+            place=place,
+            pending=self._pending[asked.pool],
+            rank=self._ranks[request],
+            reasons=reasons,
+            expected=_expected(reasons),
+        )
+
+
+def explain(snapshot: Snapshot, request: RequestId, now: Seconds) -> Explanation | None:
+    """Explain a single request; None if it is not pending."""
+    return Explanations(snapshot, now).of(request)
 
 
 def _expected(reasons: tuple[WaitReason, ...]) -> Seconds | None:

@@ -79,7 +79,7 @@ class Standings:
         """Return the factors of a request's place."""
         rule = self._policy.classes[request.request_class]
         institution, project = (self.factor(share, request.pool) for share in _lineage(request))
-        waited = max(0, now - request.submitted)
+        waited = request.waited_seconds(now)
         hundredths = dominant_ppm(request.gang_total(), self._wholes.get(request.pool, NOTHING)) / 10_000
         length = max(request.walltime_seconds, self._policy.slowdown_bound_seconds)
         return Rank(

@@ -17,6 +17,7 @@ class ClassRule:
     """What a class of requests may ask for, how it ranks and what it costs.
 
     `overtaking_seconds` is the wait after which a request of the class goes before everything that came later.
+    `most_per_person` bounds how many of one person run at once, `most_waiting` how many wait.
     `share_percent` is how much of a pool the class may hold at once, `price_percent` the factor on its price.
     """
 
@@ -25,6 +26,7 @@ class ClassRule:
     longest_walltime_seconds: int
     largest_workers: int
     most_per_person: int
+    most_waiting: int
     share_percent: int
     price_percent: int
     overtaking_seconds: int
@@ -69,6 +71,7 @@ DEFAULT_POLICY: Final = Policy(
             longest_walltime_seconds=2 * DAY,
             largest_workers=900,
             most_per_person=20,
+            most_waiting=100,
             share_percent=50,
             price_percent=100,
             overtaking_seconds=HOUR,
@@ -80,6 +83,7 @@ DEFAULT_POLICY: Final = Policy(
             longest_walltime_seconds=12 * HOUR,
             largest_workers=200,
             most_per_person=5,
+            most_waiting=20,
             share_percent=100,
             price_percent=100,
             overtaking_seconds=6 * HOUR,
@@ -90,6 +94,7 @@ DEFAULT_POLICY: Final = Policy(
             longest_walltime_seconds=7 * DAY,
             largest_workers=900,
             most_per_person=100,
+            most_waiting=500,
             share_percent=100,
             price_percent=100,
             overtaking_seconds=3 * DAY,
@@ -100,6 +105,7 @@ DEFAULT_POLICY: Final = Policy(
             longest_walltime_seconds=6 * HOUR,
             largest_workers=50,
             most_per_person=2,
+            most_waiting=20,
             share_percent=50,
             price_percent=100,
             overtaking_seconds=6 * HOUR,
@@ -110,6 +116,7 @@ DEFAULT_POLICY: Final = Policy(
             longest_walltime_seconds=DAY,
             largest_workers=900,
             most_per_person=1000,
+            most_waiting=1000,
             share_percent=100,
             price_percent=25,
             overtaking_seconds=30 * DAY,

@@ -34,6 +34,15 @@ class PersonAtClassLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TooManyWaiting:
+    """As many of the person's requests of the class wait as one person may have waiting."""
+
+    code: ClassVar[str] = "too-many-waiting"
+    request_class: RequestClass
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassShareFull:
     """The class already holds its share of the pool."""
 

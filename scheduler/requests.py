@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Final
 
@@ -117,7 +117,8 @@ class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait.
-    `next_ordinal` numbers the next worker that it gets beyond its gang.
+    `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
+    and `held_seconds` how long it was before.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
 
@@ -128,6 +129,8 @@ class Request(Draft):
     state: State = State.PENDING
     user_hold: bool = False
     operator_hold: bool = False
+    held_since: Seconds | None = None
+    held_seconds: int = 0
     reasons: tuple[str, ...] = ()
     placed: Seconds | None = None
     deadline: Seconds | None = None
@@ -141,6 +144,21 @@ class Request(Draft):
         assert (self.placed is None) == (self.deadline is None) == (self.allocation is None), self
         assert (self.state is State.ENDED) == (self.end is not None) == (self.ended is not None), self
         assert self.state is not State.PLACED or self.placed is not None, self
+
+    def waited_seconds(self, now: Seconds) -> int:
+        """Return how long the request has been waiting for its turn: who holds it does not wait."""
+        until = now if self.placed is None else self.placed
+        held = self.held_seconds + (max(0, until - self.held_since) if self.held_since is not None else 0)
+        return max(0, until - self.submitted - held)
+
+    def with_holds(self, *, user: bool, operator: bool, now: Seconds) -> Request:
+        """Return the request held by whom it is held from now on, its time of waiting counted up to now."""
+        after = replace(self, user_hold=user, operator_hold=operator)
+        if (user or operator) == (self.held_since is not None):
+            return after
+        if self.held_since is None:
+            return replace(after, held_since=now)
+        return replace(after, held_since=None, held_seconds=self.held_seconds + max(0, now - self.held_since))
 
     def may_move(self, to: State) -> bool:
         """Tell whether the table of legal moves lets the request become `to`."""

@@ -33,8 +33,11 @@ class Snapshot:
 
     def with_facts(self, facts: Iterable[Fact]) -> Snapshot:
         """Return the snapshot with each fact in place of the value it had before."""
+        news = tuple(facts)
+        if not news:
+            return self
         draft = _Draft(self)
-        for fact in facts:
+        for fact in news:
             draft.put(fact)
         return draft.finished()
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, bindparam, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, bindparam, func, select, update
 
-from registry.ids import Mark, RequestId
+from registry.ids import Mark, PersonId, RequestId
 from scheduler.requests import End, Request, RequestClass, State
 from store.connections import Transaction
 from store.marks import mark_column
@@ -35,6 +35,8 @@ REQUESTS: Final = Table(
     Column("state", Choice(State), nullable=False),
     Column("user_hold", Boolean, nullable=False),
     Column("operator_hold", Boolean, nullable=False),
+    moment("held_since", nullable=True),
+    Column("held_seconds", BigInteger, nullable=False),
     Column("reasons", Words, nullable=False),
     moment("placed", nullable=True),
     moment("deadline", nullable=True),
@@ -49,6 +51,12 @@ REQUESTS: Final = Table(
 # What ended years ago must not slow down what is alive.
 _ALIVE: Final = REQUESTS.c.state != State.ENDED
 Index("ix_requests_alive", REQUESTS.c.state, sqlite_where=_ALIVE, postgresql_where=_ALIVE)
+
+_WAITING: Final = REQUESTS.c.state == State.PENDING
+Index(
+    "ix_requests_waiting", REQUESTS.c.person, REQUESTS.c.request_class, sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
+)  # fmt: skip
 
 _GET: Final = select(REQUESTS).where(REQUESTS.c.id == bindparam("key"))
 
@@ -96,3 +104,8 @@ class SqlRequests:
         as_read = (REQUESTS.c.id == before.id, REQUESTS.c.version == before.version)
         new = {**changes(before, after), "version": before.version + 1}
         return self.transaction.run(update(REQUESTS).where(*as_read).values(new)) == 1
+
+    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
+        theirs = select(func.count()).where(_WAITING, REQUESTS.c.person == person)
+        found = self.transaction.first(theirs.where(REQUESTS.c.request_class == request_class))
+        return int(found[0]) if found else 0

@@ -19,7 +19,7 @@ class SqlWaits:
     transaction: Transaction
 
     def counts(self, bounds: tuple[int, ...], *, since: Mark, until: Mark | None) -> tuple[WaitCount, ...]:
-        waited = EVENTS.c.at - REQUESTS.c.submitted
+        waited = EVENTS.c.at - REQUESTS.c.submitted - REQUESTS.c.held_seconds
         by = (REQUESTS.c.institution, REQUESTS.c.pool, REQUESTS.c.request_class, _first_bound(waited, bounds))
         query = (
             select(*by, func.count().label("placed"), func.sum(waited).label("waited_seconds"))

@@ -17,6 +17,7 @@ from api.streams import STEADY, Rhythm
 from operations.callers import digest_of
 from operations.clusters import record
 from operations.cycle import run_cycle
+from operations.explaining import Explainer
 from operations.follower import Follower
 from operations.metering import settle
 from operations.ports import Ports
@@ -156,7 +157,9 @@ def a_front(store: SqlStore, *, rhythm: Rhythm = STEADY) -> Iterator[Front]:
     clock, nobody = SetClock(), cast("Any", None)  # the API speaks to no backend and makes no certificates
     ports: Ports[Office] = Ports(store=store, backend=nobody, authority=nobody, clock=clock, ids=CountingIds())
     follower = Follower(store, DEFAULT_POLICY)
-    app = create_app(ports, follower, DEFAULT_POLICY, rhythm=rhythm)
+    # By this clock to explain takes no time, so that what was explained is never told again.
+    explainer = Explainer(follower, clock, nanoseconds=lambda: 0)
+    app = create_app(ports, explainer, DEFAULT_POLICY, rhythm=rhythm)
     with start_blocking_portal() as portal:
         yield Front(store=store, app=app, follower=follower, clock=clock, ports=ports, portal=portal)
         app.state.desk.streams.close()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 
 from api.dependencies import (
     CallerDep,
-    FollowerDep,
+    ExplainerDep,
     IdempotencyKey,
     LanguageDep,
     PortsDep,
@@ -19,7 +19,6 @@ from api.problems import accepted, problems
 from api.schemas.explanations import ExplanationOut
 from api.schemas.requests import HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
 from operations.permitted import cancel_for, hold_for, release_for, request_seen, requests_seen, submit_for
-from scheduler.explain import explain
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -70,10 +69,10 @@ def release_request(
 
 @router.get("/{request}/explain", responses=problems(404), openapi_extra=policy("requests:explain"))
 def explain_request(
-    request: RequestIdDep, caller: CallerDep, ports: PortsDep, follower: FollowerDep, language: LanguageDep
+    request: RequestIdDep, caller: CallerDep, ports: PortsDep, explainer: ExplainerDep, language: LanguageDep
 ) -> ExplanationOut:
     accepted(ports.store.read(request_seen, caller, request))  # nobody is told about what they may not see
-    explanation = explain(follower.catch_up(), request, ports.clock.now())
+    explanation = explainer.explain(request)
     if explanation is None:
         return ExplanationOut(state=accepted(ports.store.read(request_seen, caller, request)).request.state)
     return ExplanationOut.from_explanation(explanation, language)

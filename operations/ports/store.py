@@ -30,7 +30,7 @@ from registry.institutions import Project
 from registry.resources import Resources
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
-from scheduler.requests import Request
+from scheduler.requests import Request, RequestClass
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,6 +66,10 @@ class Requests(Protocol):
 
     def swap(self, before: Request, after: Request) -> bool:
         """Write `after` unless the request has changed since `before` was read; tell whether it was written."""
+        ...
+
+    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
+        """Return how many requests of a person wait in a class."""
         ...
 
 

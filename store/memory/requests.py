@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from registry.ids import Mark, RequestId
+from registry.ids import Mark, PersonId, RequestId
 from scheduler.clusters import Cluster, Process
-from scheduler.requests import Request, State
+from scheduler.requests import Request, RequestClass, State
 from store.memory.shelves import History, Shelf
 
 
@@ -15,6 +15,7 @@ class MemoryRequests:
     def __init__(self, history: History) -> None:
         self._requests: Shelf[RequestId, Request] = Shelf(history)
         self._placed: Shelf[RequestId, None] = Shelf(history)
+        self._waiting: Shelf[tuple[PersonId, RequestClass], int] = Shelf(history)
 
     def add(self, request: Request) -> None:
         assert request.tags.pool == request.pool, request
@@ -36,6 +37,9 @@ class MemoryRequests:
         self._keep(replace(after, version=before.version + 1))
         return True
 
+    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
+        return self._waiting.get((person, request_class)) or 0
+
     def placed(self) -> list[Request]:
         """Return the placed requests by id."""
         found = (self._requests.get(request) for request, _ in sorted(self._placed.items()))
@@ -50,6 +54,10 @@ class MemoryRequests:
         return self._requests.changed(since)
 
     def _keep(self, request: Request) -> None:
+        before, key = self._requests.get(request.id), (request.person, request.request_class)
+        waited = before is not None and before.state is State.PENDING
+        if waited != (request.state is State.PENDING):
+            self._waiting.put(key, self.waiting(*key) + (-1 if waited else 1))
         self._requests.put(request.id, request)
         if request.state is State.PLACED:
             self._placed.put(request.id, None)

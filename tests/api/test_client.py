@@ -85,7 +85,7 @@ def test_what_could_never_run_is_refused_with_every_reason_and_the_arguments_the
 
 
 def test_a_list_goes_on_from_page_to_page(alice: Client) -> None:
-    submitted = [alice.submit(workers=1).id for _ in range(53)]
+    submitted = [alice.submit(workers=1, request_class="normal").id for _ in range(53)]
     assert {request.id for request in alice.requests()} == set(submitted)
     assert [request.id for request in alice.requests(state="placed")] == []
     assert len({request.id for request in alice.requests(mine=True, project="vmu.vision")}) == 53

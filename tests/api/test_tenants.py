@@ -8,7 +8,7 @@ from tests.fronts import Front
 
 
 def test_a_second_institution_is_refused_where_tenants_are_not_kept_apart(front: Front) -> None:
-    app = create_app(front.ports, front.follower, DEFAULT_POLICY, keeps_apart=False)
+    app = create_app(front.ports, front.app.state.desk.explainer, DEFAULT_POLICY, keeps_apart=False)
     with TestClient(app) as client:
         answer = client.post(
             "/v1/institutions",

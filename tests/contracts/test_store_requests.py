@@ -49,6 +49,8 @@ def full(request: Request) -> Request:
         state=State.ENDED,
         user_hold=True,
         operator_hold=True,
+        held_since=Seconds(NOW + 1),
+        held_seconds=77,
         reasons=("share-full", "no-credit"),
         ending=End.WALLTIME,
         end=End.WALLTIME,

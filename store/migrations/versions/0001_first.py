@@ -190,12 +190,21 @@ def _requests() -> None:
         ),
         *_text("state"),
         *_flag("user_hold", "operator_hold"),
+        *_number("held_since", nullable=True),
+        *_number("held_seconds"),
         *_text("reasons"),
         *_number("placed", "deadline", nullable=True),
         *_text("allocation", "ending", "end", nullable=True),
         *_number("ended", nullable=True),
         *_number("mark"),
         sa.PrimaryKeyConstraint("id", name="pk_requests"),
+    )
+    op.create_index(
+        "ix_requests_waiting",
+        "requests",
+        ["person", "request_class"],
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
     )
     op.create_index(
         "ix_requests_alive",

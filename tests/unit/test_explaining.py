@@ -1,0 +1,93 @@
+"""To explain costs what a cycle does: however many ask, it is done rarely, and never told of what has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from operations.explaining import Explainer
+from operations.requests import hold, submit
+from registry.ids import PersonId, Seconds
+from scheduler.policy import DEFAULT_POLICY
+from scheduler.reasons import HeldByUser, TooManyWaiting
+from scheduler.requests import Draft, Request, RequestClass
+from tests.builders import NOW, a_draft, a_request
+from tests.seeding import award
+from tests.unit.test_metering import PROJECT, SmallCenter
+
+MOST = DEFAULT_POLICY.classes[RequestClass.COURSE].most_waiting
+
+
+class Deliberate:
+    """A clock by which every look comes a second after the one before."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self) -> int:
+        self.looks += 1
+        return self.looks * 10**9
+
+
+@pytest.fixture
+def center() -> SmallCenter:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    return center
+
+
+def submitted(center: SmallCenter, draft: Draft) -> Request:
+    answer = center.store.transact(submit, draft, None, DEFAULT_POLICY, now=center.clock.now())
+    assert isinstance(answer, Request), answer
+    return answer
+
+
+def test_who_asks_within_ten_times_what_it_took_is_told_what_was_found(center: SmallCenter) -> None:
+    one, other = (submitted(center, a_draft(number, PROJECT)) for number in (1, 2))
+    clock = Deliberate()
+    explainer = Explainer(center.follower, center.clock, nanoseconds=clock)
+    assert explainer.explain(one.id) is not None
+    looks = clock.looks
+    for _ in range(4):
+        assert explainer.explain(other.id) is not None
+    assert clock.looks == looks + 4, "who decides looks at the clock once more"
+    for _ in range(8):
+        explainer.explain(one.id)
+    assert clock.looks > looks + 12
+
+
+def test_what_has_changed_is_explained_as_it_stands(center: SmallCenter) -> None:
+    request = submitted(center, a_draft(1, PROJECT))
+    explainer = Explainer(center.follower, center.clock, nanoseconds=Deliberate())
+    before = explainer.explain(request.id)
+    assert before is not None
+    assert before.reasons == ()
+    center.store.transact(hold, request.id, by_operator=False, now=center.clock.now())
+    after = explainer.explain(request.id)
+    assert after is not None
+    assert after.reasons == (HeldByUser(),)
+    assert explainer.explain(a_request(9).id) is None
+
+
+def test_a_person_has_only_so_many_requests_waiting(center: SmallCenter) -> None:
+    drafts = [a_draft(number, PROJECT, request_class=RequestClass.COURSE) for number in range(MOST + 1)]
+    for draft in drafts[:-1]:
+        submitted(center, draft)
+    refused = center.store.transact(submit, drafts[-1], None, DEFAULT_POLICY, now=center.clock.now())
+    assert not isinstance(refused, Request)
+    assert refused.reasons == (TooManyWaiting(request_class=RequestClass.COURSE, most=MOST),)
+    submitted(center, replace(drafts[-1], person=PersonId("b" * 26)))
+    submitted(center, a_draft(MOST + 2, PROJECT, request_class=RequestClass.NORMAL))
+
+
+def test_who_is_held_does_not_wait() -> None:
+    request = a_request(1).with_holds(user=True, operator=False, now=Seconds(NOW + 10))
+    assert request.waited_seconds(Seconds(NOW + 100)) == 10
+    both = request.with_holds(user=True, operator=True, now=Seconds(NOW + 100))
+    assert both.with_holds(user=False, operator=True, now=Seconds(NOW + 200)).waited_seconds(Seconds(NOW + 300)) == 10
+    released = both.with_holds(user=False, operator=False, now=Seconds(NOW + 400))
+    assert released.waited_seconds(Seconds(NOW + 405)) == 15
+    assert (
+        released.with_holds(user=True, operator=False, now=Seconds(NOW + 500)).waited_seconds(Seconds(NOW + 999)) == 110
+    )
