@@ -4,13 +4,18 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .tools/bin/uv
 BIN := .venv/bin
+KUBERNETES = .tools/kubernetes/$(shell cat $(PROGRAMS)/go.sum $(PROGRAMS)/build.sh | sha256sum | cut -c 1-16)
+PROGRAMS := tests/kubernetes/programs
+PACKAGES := etcd-server runc containernetworking-plugins nftables buildah debootstrap iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help env promtool demo test lint format figures clean
+.PHONY: help env promtool demo test kubernetes test-kubernetes root lint format figures clean
 
 help:
 	@echo "make demo     two institutions share a center on this machine: quotas, clusters, bills (ends by itself)"
 	@echo "make test     every test that needs no cluster"
+	@echo "make test-kubernetes  those that need one, on a real control plane in a network of its own; as root"
+	@echo "make kubernetes       only its programs, built from Go modules (takes long once)"
 	@echo "make lint     ruff, mypy and the import contracts"
 	@echo "make format   rewrite what ruff can rewrite by itself"
 	@echo "make figures  largest functions and files; who imports each outside package"
@@ -23,6 +28,19 @@ demo: env
 
 test: env
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+# After a change of what is built, nothing of what was built before is taken for it.
+kubernetes:
+	@[ "$$(dpkg --status $(PACKAGES) 2>/dev/null | grep -c '^Status: install ok installed')" = $(words $(PACKAGES)) ] || \
+	  { echo "Packages are missing: sudo apt install --no-install-recommends $(PACKAGES)" >&2; exit 1; }
+	$(PROGRAMS)/build.sh $(KUBERNETES) node
+
+test-kubernetes: root env kubernetes
+	PATH="$(CURDIR)/$(KUBERNETES):$(CURDIR)/.tools/bin:$$PATH" tests/kubernetes/run.sh $(BIN)/python -m pytest tests/kubernetes
+
+# Before anything is built in vain.
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "This needs root, for a network of its own: sudo make test-kubernetes" >&2; exit 1; }
 
 lint: env
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -116,7 +117,7 @@ def until_ended(user: Client, request: str) -> None:
 
 @contextmanager
 def _serving(folder: Path, database: str | None, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    command = [str(Path(sys.prefix, "bin", "haidang")), "serve", "--trust-everyone"]
+    command = [str(Path(sys.prefix, "bin", "haidang")), "serve", "--json", "--trust-everyone"]
     command += ["--data", str(folder / "data"), "--port", "0", "--metrics-port", "0"]
     command += ["--node-cores", str(CORES), "--node-memory", f"{MEMORY_GIB}GiB"]
     command += ["--database", database] if database else []
@@ -134,27 +135,17 @@ def _serving(folder: Path, database: str | None, log: IO[str]) -> Iterator[subpr
 @contextmanager
 def _announced(serving: subprocess.Popen[str], folder: Path) -> Iterator[RunningCenter]:
     """Give the center once it has said where it is, and end what still runs there."""
-    said = dict(_sayings(serving))
-    if not {"API", "center-admin"} <= said.keys():
+    assert serving.stdout is not None
+    said = json.loads(serving.stdout.readline() or "{}")
+    if "api" not in said:
         raise NoCenterError((folder / "log").read_text())
-    with Client(said["API"], said["center-admin"], language="en") as admin:
-        center = RunningCenter(url=said["API"], pid=serving.pid, folder=folder, admin=admin)
+    with Client(said["api"], said["token"], language="en") as admin:
+        center = RunningCenter(url=said["api"], pid=serving.pid, folder=folder, admin=admin)
         yield center
         left = [request.id for request in admin.requests() if request.state != "ended"]
         for request in left:
             admin.cancel(request)
         _until(lambda: not center.cluster_processes(), _STOP_SECONDS)
-
-
-def _sayings(serving: subprocess.Popen[str]) -> Iterator[tuple[str, str]]:
-    """Yield what a starting center tells people, by the first word of each line: addresses and the first token."""
-    assert serving.stdout is not None
-    for line in serving.stdout:
-        words = line.replace("center-admin token, shown once:", "center-admin").split()
-        if len(words) > 1:
-            yield words[0], words[1]
-        if words[:1] == ["tenants"]:
-            return
 
 
 def _is_quiet(center: RunningCenter) -> bool:

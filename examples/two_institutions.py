@@ -7,6 +7,7 @@ handwritten digits. Everything runs in a temporary folder, on ports of loopback,
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -142,7 +143,7 @@ MODELS: Final = [
 def center_here(folder: Path) -> Iterator[Center]:
     """Start a center as a process of its own, and leave nothing of it behind however this ends."""
     log = folder / "serve.log"
-    command = [str(Path(sys.executable).with_name("haidang")), "serve", "--data", str(folder / "data")]
+    command = [str(Path(sys.executable).with_name("haidang")), "serve", "--json", "--data", str(folder / "data")]
     command += ["--port", "0", "--metrics-port", "0", "--node-cores", "4", "--node-memory", "8GiB"]
     # Without root all tenants' processes run as this user; the center then wants to hear that this is meant.
     command += ["--trust-everyone"]
@@ -184,17 +185,14 @@ def _answering(serving: subprocess.Popen[str], log: Path) -> Center:
     """Return the center once it has said where it answers."""
     watchdog = threading.Timer(START_SECONDS, serving.kill)
     watchdog.start()
-    said: dict[str, str] = {}
     try:
-        for line in serving.stdout or ():
-            if found := re.match(r"center-admin token.*: (?P<token>\S+)|(?P<what>API|metrics) +(?P<url>\S+)", line):
-                said["token" if found["token"] else found["what"]] = found["token"] or found["url"]
-            if line.startswith("tenants"):
-                tell(f"the center answers at {said['API']}; {' '.join(line.split()[1:])}")
-                return Center(url=said["API"], metrics=said["metrics"], token=said["token"])
+        said = json.loads((serving.stdout.readline() if serving.stdout else "") or "{}")
     finally:
         watchdog.cancel()
-    raise DemoError(f"the center did not start:\n{log.read_text()[-2000:]}")
+    if "api" not in said:
+        raise DemoError(f"the center did not start:\n{log.read_text()[-2000:]}")
+    tell(f"the center answers at {said['api']}; {said['tenants']}")
+    return Center(url=said["api"], metrics=said["metrics"], token=said["token"])
 
 
 def end_clusters(center: Center) -> None:

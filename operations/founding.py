@@ -1,4 +1,4 @@
-"""The first start: a store with nothing in it becomes a center with one node, a price and somebody to run it."""
+"""The first start: a store with nothing in it becomes a center with one pool, a price and somebody to run it."""
 
 from dataclasses import dataclass
 
@@ -16,8 +16,8 @@ class Founding:
 
     center: Center
     pool: Pool
-    node: NodePlan
-    environment: Environment
+    node: NodePlan | None
+    environments: tuple[Environment, ...]
     rates: RateCard
     admin: Person
     token: Token
@@ -28,15 +28,17 @@ def found_center(work: Office, founding: Founding) -> bool:
     """Make a center of an empty store; tell whether this did it, and the token is good.
 
     Every start may call it, also two at once: a center that exists keeps all it has, and only learns its name and
-    where its environment now lies.
+    where its environments now lie.
     """
     new = work.facilities.put_center(founding.center)
-    work.facilities.put_environment(founding.environment)
+    for environment in founding.environments:
+        work.facilities.put_environment(environment)
     if not new:
         return False
     put_pool(work, founding.pool)
-    node = put_node(work, founding.node)
-    assert not isinstance(node, Refused), node
+    if founding.node is not None:
+        node = put_node(work, founding.node)
+        assert not isinstance(node, Refused), node
     work.books.put_rate_card(founding.rates)
     return appoint_admin(work, founding.admin, founding.token, founding.digest)
 

@@ -14,6 +14,7 @@ from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
 from registry.people import Person, Token
 from server import logs
+from server.announcing import ToPeople, ToScripts
 from server.clock import SystemClock
 from server.ids import RandomIds
 from server.running import AlreadyServedError, run
@@ -45,8 +46,10 @@ def _where(command: F) -> F:
 @click.option("--node-cores", type=float, help="Cores this machine offers.  [HAIDANG_NODE_CORES; all]")
 @click.option("--node-memory", help="Memory this machine offers, as 8GiB.  [HAIDANG_NODE_MEMORY; all]")
 @click.option("--cgroup", help="A folder of control groups delegated to the center.  [HAIDANG_CGROUP; none]")
+@click.option("--site", help="A file about a Kubernetes cluster to run clusters on.  [HAIDANG_SITE; this machine]")
 @click.option("--trust-everyone", is_flag=True, default=None, help="Without root: accept several institutions.")
-def serve(**options: Any) -> None:  # noqa: ANN401 - click's own types; Settings checks each
+@_AS_JSON
+def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's own types; Settings checks each
     """Run a center on this machine: API, scheduler, reconciler and exporter in one process.
 
     Started again it finds its running clusters and goes on. The first start shows the center admin's token once.
@@ -54,7 +57,7 @@ def serve(**options: Any) -> None:  # noqa: ANN401 - click's own types; Settings
     settings = _settings(options)
     logs.configure(terminal=sys.stderr.isatty())
     try:
-        run(settings)
+        _run(settings, as_json=as_json)
     except AlreadyServedError as error:
         raise click.ClickException(
             f"another process serves from {settings.data}: stop it, or name another --data"
@@ -92,6 +95,15 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     if not store.transact(appoint_admin, person, made, digest_of(secret)):
         raise click.ClickException("there is no center in this database yet: `haidang serve` makes one")
     click.echo(json.dumps({"person": person.id, "token": secret}) if as_json else secret)
+
+
+def _run(settings: Settings, *, as_json: bool) -> None:
+    """Serve until told to stop, and say meanwhile what has to be said, to whom it is said."""
+    if not as_json:
+        run(settings, ToPeople())
+        return
+    with ToScripts() as announcer:
+        run(settings, announcer)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -1,31 +1,29 @@
-"""What a center on one machine begins with, and the first secret that opens it."""
+"""What a center begins with, and the first secret that opens it."""
 
 from typing import Final
 
 from operations.callers import digest_of
-from operations.facilities import NodePlan
 from operations.founding import Founding
 from quotas.rates import RateCard, RateRule, Term
-from registry.centers import Center, Pool, Tier
-from registry.ids import CenterId, NodeId, PoolId, Seconds
+from registry.centers import Center
+from registry.ids import CenterId, Seconds
 from registry.people import Person, Token
 from registry.resources import CPU, GIB, MEMORY, MILLI
 from server.ids import RandomIds
-from server.settings import Settings, own_environment
+from server.settings import Settings
+from server.worksites import POOL, Worksite
 
-POOL: Final = PoolId("main")
-NODE: Final = NodeId("local")
 _CREDIT: Final = 1_000_000
 
 
-def founding(settings: Settings, ids: RandomIds, secret: str, now: Seconds) -> Founding:
-    """Return a center with one pool of one node, the machine itself, and an admin whose token is `secret`."""
+def founding(settings: Settings, site: Worksite, ids: RandomIds, secret: str, now: Seconds) -> Founding:
+    """Return a center with one pool of what the worksite begins with, and an admin whose token is `secret`."""
     center, admin = CenterId(settings.center), ids.person()
     return Founding(
         center=Center(id=center, name=settings.center),
-        pool=Pool(id=POOL, center=center, tier=Tier.HPC, name="This machine"),
-        node=NodePlan(id=NODE, pool=POOL, capacity=settings.node_capacity),
-        environment=own_environment(),
+        pool=site.pool,
+        node=site.node,
+        environments=site.environments,
         rates=first_rates(),
         admin=Person(id=admin, name="Center admin"),
         token=Token(id=ids.token(), person=admin, label="first start", made=now),

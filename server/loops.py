@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -15,7 +16,30 @@ from registry.ids import Seconds
 
 log = structlog.get_logger()
 
+_FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 30.0
+_MOST_DOUBLINGS: Final = 10
+"""As many as lead past the longest pause: a float does not hold two to the power of a night's failures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """How long a loop does nothing after a step: at first whatever happens, and then until something wakes it."""
+
+    undisturbed_seconds: float
+    wakeful_seconds: float
+
+
+def rest_after(*, computed_seconds: float, failures: int, chance: float, tick_seconds: float) -> Rest:
+    """Return the rest after a step that computed so long and was the last of so many failures, none if it succeeded.
+
+    After a success it is as long as the step has computed, and then until the tick. After failures it doubles with
+    each and is shaken, by a `chance` between 0 and 1, down to its half.
+    """
+    if not failures:
+        return Rest(undisturbed_seconds=min(computed_seconds, tick_seconds), wakeful_seconds=tick_seconds)
+    pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, _MOST_DOUBLINGS))
+    return Rest(undisturbed_seconds=pause * (1 + chance) / 2, wakeful_seconds=0)
 
 
 class Loop:
@@ -25,13 +49,25 @@ class Loop:
     computed. So a loop that is woken without end leaves the API half of the interpreter's time at least, and what
     comes meanwhile is done in one step instead of many. A step that fails is logged, counted and
     tried again after a pause that grows with each failure and is shaken, so that two centers do not march in step.
+    `computed_seconds` tells how long the thread that asks has computed so far.
     """
 
-    def __init__(self, name: str, step: Callable[[], object], *, tick_seconds: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], object],
+        *,
+        tick_seconds: float,
+        clock: Clock,
+        computed_seconds: Callable[[], float] = time.thread_time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self.name: Final = name
         self._step = step
         self._tick_seconds = tick_seconds
         self._clock = clock
+        self._computed_seconds = computed_seconds
+        self._chance = chance
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -56,22 +92,25 @@ class Loop:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._woken.clear()
-            began = time.thread_time()
-            pause = self._run_step()
-            computed = time.thread_time() - began
-            self._stopping.wait(pause if self._failures else min(computed, pause))
-            if not self._failures:
-                self._woken.wait(pause)
+            began = self._computed_seconds()
+            self._run_step()
+            rest = rest_after(
+                computed_seconds=self._computed_seconds() - began,
+                failures=self._failures,
+                chance=self._chance(),
+                tick_seconds=self._tick_seconds,
+            )
+            # Whoever stops the loop wakes it as well, but just before the step that may have been forgotten again.
+            if not self._stopping.wait(rest.undisturbed_seconds):
+                self._woken.wait(rest.wakeful_seconds)
 
-    def _run_step(self) -> float:
-        """Run the step once; return how long to rest after it unless something wakes the loop."""
+    def _run_step(self) -> None:
+        """Run the step once, and count how often it has failed since it last succeeded."""
         try:
             self._step()
         except Exception:
             self._failures += 1
             log.exception("step failed", loop=self.name, failures=self._failures)
-            pause = min(_LONGEST_PAUSE_SECONDS, 0.1 * 2.0**self._failures)
-            return pause * random.uniform(0.5, 1.0)  # noqa: S311 - it spreads load, it protects nothing
-        self._failures = 0
-        self.last_success = self._clock.now()
-        return self._tick_seconds
+        else:
+            self._failures = 0
+            self.last_success = self._clock.now()

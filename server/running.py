@@ -16,10 +16,13 @@ import uvicorn
 
 from api.app import create_app
 from api.streams import Streams
+from exporters.app import PATH as METRICS_PATH
 from exporters.app import serve as serve_metrics
 from exporters.collector import Collector
+from operations.explaining import Explainer
 from operations.founding import found_center
 from operations.ports.outside import Pulse
+from server.announcing import Announcer, Opened
 from server.connections import Connection
 from server.founding import founding
 from server.ids import RandomIds
@@ -38,7 +41,7 @@ class AlreadyServedError(Exception):
     """Another process serves from the same data folder."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, announcer: Announcer) -> None:
     """Serve until told to stop. Clusters outlive the process: the next start finds them and goes on.
 
     Raises:
@@ -55,15 +58,15 @@ def run(settings: Settings) -> None:
         migrate(settings.database_url)
         center = wire(settings)
         stack.callback(center.stop)
-        _found(center, settings)
+        _found(center, settings, announcer)
         center.start()
         metrics = stack.enter_context(serve_metrics(_collector(center), host=settings.host, port=settings.metrics_port))
         listening = stack.enter_context(socket.create_server((settings.host, settings.port)))
         # asyncio sets this only on sockets that name their protocol, which `create_server` does not: without it every
         # answer on a kept connection waits 40 ms for the other side's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _say_where(center, settings, listening.getsockname()[1], metrics.port)
-        _http_server(center, settings).run(sockets=[listening])
+        announcer.opened(_opened(center, settings, listening.getsockname()[1], metrics.port))
+        _http_server(center).run(sockets=[listening])
 
 
 @contextmanager
@@ -80,35 +83,29 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _found(center: Center, settings: Settings) -> None:
-    """Make a center of an empty store, and show the token of its admin this once."""
+def _found(center: Center, settings: Settings, announcer: Announcer) -> None:
+    """Make a center of an empty store, and tell the token of its admin this once."""
     ids = RandomIds()
     secret = ids.secret()
-    if center.store.transact(found_center, founding(settings, ids, secret, center.ports.clock.now())):
-        print(f"center-admin token, shown once: {secret}", flush=True)  # noqa: T201 - what is said to people
+    if center.store.transact(found_center, founding(settings, center.site, ids, secret, center.ports.clock.now())):
+        announcer.founded(secret)
 
 
-def _say_where(center: Center, settings: Settings, port: int, metrics_port: int) -> None:
-    """Tell people where the center answers, and how far its tenants are kept apart."""
-    print(f"API      http://{settings.host}:{port}   (described at /docs)")  # noqa: T201
-    print(f"metrics  http://{settings.host}:{metrics_port}/metrics")  # noqa: T201
-    print(f"tenants  {_kept_apart(center, settings)}", flush=True)  # noqa: T201
+def _opened(center: Center, settings: Settings, port: int, metrics_port: int) -> Opened:
+    return Opened(
+        api=f"http://{settings.host}:{port}",
+        metrics=f"http://{settings.host}:{metrics_port}{METRICS_PATH}",
+        tenants=center.site.apart,
+    )
 
 
-def _kept_apart(center: Center, settings: Settings) -> str:
-    if center.together is None:
-        return "each project's processes run under a uid of their own"
-    accepted = "they have to trust each other" if settings.trust_everyone else "one institution is accepted"
-    return f"{center.together}, so all processes run as this user: {accepted}"
-
-
-def _http_server(center: Center, settings: Settings) -> uvicorn.Server:
+def _http_server(center: Center) -> uvicorn.Server:
     app = create_app(
         center.ports,
-        center.follower,
+        Explainer(center.follower, center.ports.clock, nanoseconds=time.monotonic_ns),
         center.policy,
         pulse=lambda: Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success),
-        keeps_apart=center.together is None or settings.trust_everyone,
+        keeps_apart=center.site.keeps_apart,
     )
     configuration = uvicorn.Config(
         app,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cryptography.fernet import Fernet
-from pydantic import ByteSize, DirectoryPath, Field
+from pydantic import ByteSize, DirectoryPath, Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from registry.centers import Environment
@@ -37,6 +37,7 @@ class Settings(BaseSettings):
 
     `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has. `cgroup` is a folder
     of control groups that was delegated to the center: the kernel then bounds memory, not the keepers' samples.
+    `site` is the file about a Kubernetes cluster to run clusters on instead of this machine.
     """
 
     model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
@@ -51,6 +52,7 @@ class Settings(BaseSettings):
     node_memory: Annotated[ByteSize, Field(gt=0)] = Field(default_factory=machine_memory)
     trust_everyone: bool = False
     cgroup: DirectoryPath | None = None
+    site: FilePath | None = None
 
     @property
     def database_url(self) -> str:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from backends.authority import ClusterAuthority
-from backends.local.backend import LocalBackend
-from backends.local.users import folders_of, why_not_separate
 from operations.cycle import run_cycle
 from operations.events import Event, leaves_work, may_change_decisions
 from operations.follower import Follower
+from operations.grounds import tend_once
 from operations.ports import Ports
 from operations.ports.office import Office
 from operations.reconcile import acquaint, reconcile_once
@@ -19,11 +17,13 @@ from scheduler.policy import DEFAULT_POLICY, Policy
 from server.clock import SystemClock
 from server.ids import RandomIds
 from server.loops import Loop
-from server.settings import Settings, own_environment, sealing_key
+from server.settings import Settings, sealing_key
+from server.worksites import Worksite, worksite
 from store.transactions import SqlStore
 
 _CYCLE_TICK_SECONDS: Final = 5.0
 _RECONCILE_TICK_SECONDS: Final = 2.0
+_TEND_TICK_SECONDS: Final = 10.0
 _STOP_PATIENCE_SECONDS: Final = 10.0
 
 
@@ -35,18 +35,21 @@ class Center:
     policy: Policy
     follower: Follower
     store: SqlStore
-    backend: LocalBackend
+    site: Worksite
     cycle: Loop
     reconciler: Loop
-    together: str | None
-    """Why tenants' processes share the center's uid; None where each project has one of its own."""
+    tending: Loop | None
 
     def start(self) -> None:
         """Begin the loops: first what ran before this start is found, then whatever waits is decided."""
-        self.backend.prepare()
+        self.site.backend.prepare()
         acquaint(self.ports)
         self.store.subscribe(self._hear)
-        self.backend.watch(self.reconciler.wake)
+        self.site.backend.watch(self.reconciler.wake)
+        if self.site.grounds is not None and self.tending is not None:
+            self.site.grounds.start()
+            self.site.grounds.watch(self.tending.wake)
+            self.tending.start()
         self.reconciler.start()
         self.cycle.start()
 
@@ -56,46 +59,45 @@ class Center:
             self.cycle.wake()
         if leaves_work(told):
             self.reconciler.wake()
+        if self.tending is not None and not told:
+            self.tending.wake()
 
     def stop(self) -> None:
-        """End the loops between two steps; clusters go on, and without any the warm processes end too."""
-        self.cycle.stop(patience_seconds=_STOP_PATIENCE_SECONDS)
-        self.reconciler.stop(patience_seconds=_STOP_PATIENCE_SECONDS)
-        if self.backend.observe().processes:
-            self.backend.close()
-        else:
-            self.backend.leave()
+        """End the loops between two steps; clusters go on."""
+        for loop in (self.tending, self.cycle, self.reconciler):
+            if loop is not None:
+                loop.stop(patience_seconds=_STOP_PATIENCE_SECONDS)
+        if self.site.grounds is not None:
+            self.site.grounds.close()
+        self.site.backend.leave()
         self.store.close()
 
 
 def wire(settings: Settings) -> Center:
     """Put a center together from its settings; the database must have been migrated."""
     clock, policy = SystemClock(), DEFAULT_POLICY
-    environment = own_environment()
-    together = why_not_separate((*folders_of(Path(environment.path)), settings.public_scratch))
     store = SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
-    backend = LocalBackend(
-        data=settings.data / "local",
-        scratch=settings.private_scratch if together else settings.public_scratch,
-        environments={environment.id: Path(environment.path)},
-        separate_uids=together is None,
-        cgroup=settings.cgroup,
-    )
+    site = worksite(settings, clock)
     ports: Ports[Office] = Ports(
-        store=store, backend=backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()
+        store=store, backend=site.backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()
     )
     follower = Follower(store, policy)
-    cycle = Loop("cycle", partial(run_cycle, ports, follower), tick_seconds=_CYCLE_TICK_SECONDS, clock=clock)
-    reconciler = Loop(
-        "reconcile", partial(reconcile_once, ports, policy), tick_seconds=_RECONCILE_TICK_SECONDS, clock=clock
-    )
     return Center(
         ports=ports,
         policy=policy,
         follower=follower,
         store=store,
-        backend=backend,
-        cycle=cycle,
-        reconciler=reconciler,
-        together=together,
+        site=site,
+        cycle=Loop("cycle", partial(run_cycle, ports, follower), tick_seconds=_CYCLE_TICK_SECONDS, clock=clock),
+        reconciler=Loop(
+            "reconcile", partial(reconcile_once, ports, policy), tick_seconds=_RECONCILE_TICK_SECONDS, clock=clock
+        ),
+        tending=_tending(store, site, clock),
     )
+
+
+def _tending(store: SqlStore, site: Worksite, clock: SystemClock) -> Loop | None:
+    """Return the loop that follows machines and keeps tenants' places, where there are any beside processes."""
+    if site.grounds is None:
+        return None
+    return Loop("grounds", partial(tend_once, store, site.grounds), tick_seconds=_TEND_TICK_SECONDS, clock=clock)

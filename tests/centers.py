@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,31 +26,24 @@ T = TypeVar("T")
 class RealCenter:
     """One data folder and whatever process serves from it; `token` is the center admin's."""
 
-    def __init__(self, data: Path, database: str | None = None) -> None:
+    def __init__(self, data: Path, database: str | None = None, *options: str) -> None:
         self._data = data
-        self._options = ["--database", database] if database else []
+        self._options = [*(["--database", database] if database else []), *options]
         self._log = data.parent / "serve.log"
         self._serving: subprocess.Popen[str] | None = None
         self.token = ""
         self.url = ""
 
-    def start(self) -> None:
-        """Serve on any free ports; returns when the API is said to answer."""
-        self._begin()
-        assert self._serving is not None
-        assert self._serving.stdout is not None
-        for line in self._serving.stdout:
-            if line.startswith("center-admin token"):
-                self.token = line.split()[-1]
-            elif line.startswith("API"):
-                self.url = line.split()[1]
-            elif line.startswith("tenants"):
-                return
-        raise AssertionError(self._log.read_text())
+    def start(self) -> dict[str, str]:
+        """Serve on any free ports; returns what is said when everything listens."""
+        said = self._begin()
+        assert said, self._log.read_text()
+        self.url = said["api"]
+        return said
 
-    def refuses_to_start(self) -> str:
-        """Start it where it cannot serve; return what it has said so far."""
-        self._begin()
+    def refuses_to_start(self, *options: str) -> str:
+        """Start it where it cannot serve; return what it has logged so far."""
+        self._begin(*options)
         assert self._serving is not None
         assert self._serving.wait(START_SECONDS) == 1
         assert self._serving.stdout is not None
@@ -65,14 +59,19 @@ class RealCenter:
         yield
         hidden.rename(key)
 
-    def _begin(self) -> None:
-        command = [HAIDANG, "serve", "--data", str(self._data), "--port", "0", "--metrics-port", "0"]
-        command += ["--node-cores", "16", "--node-memory", "32GiB", "--trust-everyone", *self._options]
+    def _begin(self, *options: str) -> dict[str, str]:
+        """Start the process and return the one thing it says; nothing if it has nothing to say and ends."""
+        command = [HAIDANG, "serve", "--json", "--data", str(self._data), "--port", "0", "--metrics-port", "0"]
+        command += ["--node-cores", "16", "--node-memory", "32GiB", "--trust-everyone", *self._options, *options]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
         with self._log.open("a") as log:
             self._serving = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
             )
+        assert self._serving.stdout is not None
+        said: dict[str, str] = json.loads(self._serving.stdout.readline() or "{}")
+        self.token = said.get("token", self.token)
+        return said
 
     def kill(self) -> None:
         """End the serving process as a power cut would."""
@@ -151,9 +150,9 @@ def until(look: Callable[[], T | None], *, seconds: float = 30) -> T:
 
 
 @contextmanager
-def a_center(folder: Path, database: str | None = None) -> Iterator[RealCenter]:
+def a_center(folder: Path, database: str | None = None, *options: str) -> Iterator[RealCenter]:
     """Start a center and leave nothing of it behind."""
-    center = RealCenter(folder / "data", database)
+    center = RealCenter(folder / "data", database, *options)
     center.start()
     try:
         yield center

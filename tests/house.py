@@ -55,6 +55,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "starlette": ("api",),
     "structlog": ("operations", "backends", "server"),
     "tornado": ("haidang.inside",),
+    "urllib3": ("backends.kube",),
     "uvicorn": ("server",),
 }
 

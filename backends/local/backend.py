@@ -91,10 +91,11 @@ class LocalBackend:
                 warm.start()
 
     def leave(self) -> None:
-        """End the warm processes and let go of everything; clusters that run go on."""
-        for warm in self._warm.values():
-            if warm.is_listening():
-                warm.order(runs.LeaveOrder())
+        """Let go of everything; clusters that run go on, and the warm processes with them: without any they end."""
+        if not self.observe().processes:
+            for warm in self._warm.values():
+                if warm.is_listening():
+                    warm.order(runs.LeaveOrder())
         self.close()
 
     def close(self) -> None:

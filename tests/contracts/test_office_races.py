@@ -156,7 +156,7 @@ def test_a_pool_that_many_make_at_once_has_one_share_that_counts_every_node(memb
     at_once(build)
     share = members.read(lambda office: office.shares.get(EVERYTHING, ShareId(CENTER), pool.id))
     assert share is not None
-    assert share.share.quota == Quota(nominal=cores(1 + 3 + 5 + 7, 4), borrowing=cores(2 + 4 + 6 + 8, 4))
+    assert share.share.quota == Quota(nominal=cores(1 + 3 + 5 + 7, 4)), "on the others nothing runs"
 
 
 def test_a_node_that_is_put_into_two_pools_at_once_is_in_one(members: SqlStore) -> None:
@@ -211,13 +211,17 @@ def test_no_secret_is_made_of_somebody_who_is_just_rising(members: SqlStore) -> 
     assert members.read(authenticate, "kept", now=Seconds(NOW + 1)) is None
 
 
+def a_machine(capacity: Resources) -> NodePlan:
+    return NodePlan(id=NodeId("n1"), pool=POOL, capacity=capacity)
+
+
 def a_founding(number: int) -> Founding:
     admin = Person(id=PersonId(f"first-{number}"), name="First")
     return Founding(
         center=Center(id=CENTER, name="Center"),
         pool=A_POOL,
-        node=NodePlan(id=NodeId("n1"), pool=POOL, capacity=cores(8, 32)),
-        environment=AN_ENVIRONMENT,
+        node=a_machine(cores(8, 32)),
+        environments=(AN_ENVIRONMENT,),
         rates=a_rate_card(),
         admin=admin,
         token=Token(id=TokenId(f"token-{number}"), person=admin.id, label="first", made=NOW),
@@ -242,7 +246,7 @@ def test_a_later_start_keeps_what_there_is_and_learns_where_its_environment_lies
     sql_store.transact(lambda office: office.institutions.add(an_institution("vmu")))
     sql_store.transact(set_node_state, NodeId("n1"), NodeState.DRAINING)
     moved = replace(AN_ENVIRONMENT, path="elsewhere")
-    later = replace(a_founding(2), environment=moved, node=replace(a_founding(2).node, capacity=cores(1, 1)))
+    later = replace(a_founding(2), environments=(moved,), node=a_machine(cores(1, 1)))
     assert not sql_store.transact(found_center, later)
     assert sql_store.read(lambda office: office.register.environment(moved.id)) == moved
     node = sql_store.read(lambda office: office.nodes.get(NodeId("n1")))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,15 @@ def test_a_worker_that_dies_is_replaced(center: RealCenter) -> None:
         center.wait(token, request, running)
         dask.wait_for_workers(2, timeout=30)
         assert dask.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_start_that_fails_after_it_made_the_center_still_tells_the_only_token(tmp_path: Path) -> None:
+    center = RealCenter(tmp_path / "data")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "in use" in center.refuses_to_start("--port", str(taken.getsockname()[1]))
+    assert set(center.start()) == {"api", "metrics", "tenants"}, "it was shown once"
+    assert center.call("GET", "/v1/people")["items"]
+    center.clean_up()
 
 
 def test_a_center_with_another_key_says_which_file_is_wrong_and_touches_nothing(center: RealCenter) -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import ssl
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partialmethod
 from pathlib import Path
@@ -19,7 +18,6 @@ from distributed.security import Security
 
 from haidang.inside import preload
 
-LOOPBACK: Final = "127.0.0.1"
 HEAD_SECONDS: Final = "30s"
 HEARTBEAT_MILLISECONDS: Final = 2000
 
@@ -39,6 +37,15 @@ class Papers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where a process is to listen: on one address, for Dask's messages and a head for its state; 0 is any port."""
+
+    host: str = "127.0.0.1"
+    comm: int = 0
+    state: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What Dask is told about one process."""
 
@@ -47,30 +54,35 @@ class Identity:
     memory_bytes: int
     home: Path
     papers: Papers
+    doors: Doors = Doors()
 
 
-def be_head(identity: Identity, channel: socket.socket) -> None:
+Tell = Callable[[int, int | None], None]
+"""Hears once, when a process is ready and all its doors are locked, at which ports it listens."""
+
+
+def be_head(identity: Identity, tell: Tell) -> None:
     """Be a Dask scheduler until it closes."""
-    asyncio.run(_head(identity, channel))
+    asyncio.run(_head(identity, tell))
 
 
-def be_worker(identity: Identity, head: str, channel: socket.socket) -> None:
+def be_worker(identity: Identity, head: str, tell: Tell) -> None:
     """Be a worker of the Dask scheduler at an address until it closes or its scheduler is gone."""
-    asyncio.run(_worker(identity, head, channel))
+    asyncio.run(_worker(identity, head, tell))
 
 
-async def _head(identity: Identity, channel: socket.socket) -> None:
+async def _head(identity: Identity, tell: Tell) -> None:
     files = _unfold(identity)
     # Dask takes the certificates of its HTTP server from its settings only.
     tls = {"cert": files["leaf"], "key": files["leaf"], "ca-file": files["authority"]}
     dask.config.set({f"distributed.scheduler.dashboard.tls.{part}": path for part, path in tls.items()})
     scheduler = Scheduler(
-        host=LOOPBACK,
-        port=0,
+        host=identity.doors.host,
+        port=identity.doors.comm,
         protocol="tls",
         security=_security("scheduler", files),
         dashboard=False,
-        dashboard_address=f"{LOOPBACK}:0",
+        dashboard_address=f"{identity.doors.host}:{identity.doors.state}",
         preload=[preload.__name__],
         preload_argv=[["--token", identity.papers.token]],
     )
@@ -82,8 +94,8 @@ async def _head(identity: Identity, channel: socket.socket) -> None:
         if not preload.is_open(scheduler):
             raise OpenDoorError("the state has no door")
         state: int = scheduler.services["dashboard"].port
-        _demand_certificates({scheduler.port: _context(scheduler), state: http})
-        _tell(channel, comm=scheduler.port, state=state)
+        _demand_certificates(identity.doors.host, {scheduler.port: _context(scheduler), state: http})
+        tell(scheduler.port, state)
         await _finished(scheduler)
 
 
@@ -102,11 +114,12 @@ class _Worker(Worker):
         callback.callback_time = max(callback.callback_time, HEARTBEAT_MILLISECONDS)
 
 
-async def _worker(identity: Identity, head: str, channel: socket.socket) -> None:
+async def _worker(identity: Identity, head: str, tell: Tell) -> None:
     worker = _Worker(
         head,
         name=identity.name,
-        host=LOOPBACK,
+        host=identity.doors.host,
+        port=identity.doors.comm,
         protocol="tls",
         nthreads=identity.cores,
         memory_limit=identity.memory_bytes,
@@ -117,8 +130,8 @@ async def _worker(identity: Identity, head: str, channel: socket.socket) -> None
         preload=[preload.__name__],
     )
     async with worker:
-        _demand_certificates({worker.port: _context(worker)})
-        _tell(channel, comm=worker.port, state=None)
+        _demand_certificates(identity.doors.host, {worker.port: _context(worker)})
+        tell(worker.port, None)
         await _finished(worker)
 
 
@@ -156,19 +169,14 @@ def _http_context(scheduler: Scheduler) -> ssl.SSLContext:
     return context
 
 
-def _tell(channel: socket.socket, *, comm: int, state: int | None) -> None:
-    channel.send(json.dumps({"comm": comm, "state": state}).encode())
-    channel.close()
-
-
-def _demand_certificates(known: Mapping[int, ssl.SSLContext | None]) -> None:
+def _demand_certificates(own: str, known: Mapping[int, ssl.SSLContext | None]) -> None:
     """Refuse to be ready while any socket of this process would accept somebody without a certificate.
 
     Dask's own switches do not do that, and a later version may listen once more: what counts is what listens.
     """
     for host, port in _listening():
         context = known.get(port)
-        if host != LOOPBACK or context is None or context.verify_mode != ssl.CERT_REQUIRED:
+        if host != own or context is None or context.verify_mode != ssl.CERT_REQUIRED:
             raise OpenDoorError(f"port {port} of {host}")
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -128,8 +129,9 @@ def _run(part: Part) -> int:
         home=part.home,
         papers=_papers(part.credentials),
     )
+    tell = partial(_tell, part.channel)
     if part.name == part.head:
-        roles.be_head(identity, part.channel)
+        roles.be_head(identity, tell)
         return 0
     part.channel.settimeout(HEAD_PATIENCE_SECONDS)
     try:
@@ -138,8 +140,13 @@ def _run(part: Part) -> int:
         return NO_HEAD
     if not address:
         return NO_HEAD
-    roles.be_worker(identity, address, part.channel)
+    roles.be_worker(identity, address, tell)
     return 0
+
+
+def _tell(channel: socket.socket, comm: int, state: int | None) -> None:
+    channel.send(json.dumps({"comm": comm, "state": state}).encode())
+    channel.close()
 
 
 def _papers(descriptor: int) -> roles.Papers:

@@ -1,0 +1,1 @@
+"""Clusters as plain pods of a Kubernetes cluster, under our own reconciler."""

@@ -1,0 +1,80 @@
+"""The nodes of a Kubernetes cluster as machines of the center: their pool, what is left there, and if they are well."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from kubernetes.utils.quantity import parse_quantity
+
+from backends.kube.calls import Json
+from backends.kube.losses import is_ready
+from backends.kube.manifests import Site
+from operations.ports.grounds import Machine
+from registry.centers import NodeState, Tier
+from registry.ids import NodeId, PoolId
+from registry.resources import MILLI, NOTHING, GpuModel, Resources, total
+
+POOL: Final = "haidang/pool"
+TIER: Final = "haidang/tier"
+_FINISHED: Final = frozenset({"Succeeded", "Failed"})
+_KEEPS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
+_OUR_OWN: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+"""Taints of nodes that are not well, which is told by their condition."""
+
+
+def machines(site: Site, nodes: Iterable[Json], others: Iterable[Json]) -> tuple[Machine, ...]:
+    """Return the nodes that carry the label of a pool, each with what the pods of others leave of it."""
+    held: dict[str, list[Resources]] = {}
+    for pod in others:
+        if (node := pod["spec"].get("nodeName")) and pod.get("status", {}).get("phase") not in _FINISHED:
+            held.setdefault(node, []).append(_requests(site, pod))
+    ours = (node for node in nodes if node["metadata"].get("labels", {}).get(POOL))
+    return tuple(_machine(site, node, total(held.get(node["metadata"]["name"], ()))) for node in ours)
+
+
+def _machine(site: Site, node: Json, held: Resources) -> Machine:
+    labels = node["metadata"]["labels"]
+    left = _resources(site, node.get("status", {}).get("allocatable", {})) - held
+    return Machine(
+        id=NodeId(node["metadata"]["name"]),
+        pool=PoolId(labels[POOL]),
+        tier=Tier(labels.get(TIER, Tier.CLOUD)),
+        capacity=left.most(NOTHING),
+        state=_state(node),
+    )
+
+
+def _state(node: Json) -> NodeState:
+    if not is_ready(node):
+        return NodeState.LOST
+    taints = node["spec"].get("taints", ())
+    tainted = any(taint["effect"] in _KEEPS_AWAY and taint["key"] not in _OUR_OWN for taint in taints)
+    return NodeState.DRAINING if node["spec"].get("unschedulable") or tainted else NodeState.READY
+
+
+def _requests(site: Site, pod: Json) -> Resources:
+    """Return what a pod holds: its containers at once, or the largest of those that run before them."""
+    spec = pod["spec"]
+    together = total(_asked(site, one) for one in spec["containers"])
+    before = (_asked(site, one) for one in spec.get("initContainers", ()))
+    for one in before:
+        together = together.most(one)
+    return together + _resources(site, spec.get("overhead", {}))
+
+
+def _asked(site: Site, container: Json) -> Resources:
+    return _resources(site, container.get("resources", {}).get("requests", {}))
+
+
+def _resources(site: Site, quantities: Mapping[str, str]) -> Resources:
+    """Return quantities as a vector, rounded down; what the center does not count is left out."""
+    gpus = [(model, _whole(quantities.get(name, "0"))) for model, name in site.devices.items()]
+    return Resources(
+        millicores=_whole(quantities.get("cpu", "0"), MILLI),
+        memory=_whole(quantities.get("memory", "0")),
+        gpus=tuple(sorted((GpuModel(model), count) for model, count in gpus if count)),
+    )
+
+
+def _whole(quantity: str, scale: int = 1) -> int:
+    return int(Decimal(parse_quantity(quantity)) * scale)

@@ -1,0 +1,132 @@
+"""What a pod tells of the process in it: when it lived, how it ended, and where it answers."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from backends.kube.calls import Json
+from backends.kube.naming import (
+    COMM_PORT,
+    GANG,
+    INCARNATION,
+    INSTITUTION,
+    ORDINAL,
+    REQUEST,
+    STATE_PORT,
+    head_address,
+)
+from registry.ids import InstitutionId, ProcessUid, RequestId, Seconds
+from scheduler.clusters import HEAD_ORDINAL
+from scheduler.observed import Cause, ObservedProcess
+
+LONGEST_DETAIL: Final = 500
+_OUT_OF_MEMORY: Final = "OOMKilled"
+_FINISHED: Final = frozenset({"Succeeded", "Failed"})
+
+
+def is_gated(pod: Json) -> bool:
+    """Tell whether a pod still waits for its gang: it has not begun, cannot run and is nobody's bill."""
+    return any(gate["name"] == GANG for gate in pod["spec"].get("schedulingGates", ()))
+
+
+def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedProcess:
+    """Return what is seen of a pod that has begun.
+
+    `lost` are the nodes that are gone, each with the last moment at which it was heard of. Start and end are those of
+    the container, by its node's clock: `deletionTimestamp` lies in the future and is rewritten.
+    """
+    labels, metadata = pod["metadata"]["labels"], pod["metadata"]
+    ordinal, request = int(labels[ORDINAL]), RequestId(labels[REQUEST])
+    container = _container(pod)
+    ended, cause, detail = _end(pod, container, lost, now)
+    started = _started(container)
+    return ObservedProcess(
+        name=metadata["name"],
+        uid=ProcessUid(metadata["uid"]),
+        request=request,
+        ordinal=ordinal,
+        incarnation=int(labels[INCARNATION]),
+        address=_address(pod, container, ordinal),
+        started=started,
+        ended=None if ended is None else Seconds(max(ended, started or ended)),
+        cause=cause,
+        detail=detail[:LONGEST_DETAIL],
+    )
+
+
+def door(pod: Json) -> tuple[str, int] | None:
+    """Return where the state of a running head can be asked for."""
+    address = pod.get("status", {}).get("podIP")
+    running = "running" in _container(pod).get("state", {})
+    is_head = pod["metadata"]["labels"][ORDINAL] == str(HEAD_ORDINAL)
+    return (address, STATE_PORT) if address and running and is_head else None
+
+
+def seconds(text: str) -> Seconds:
+    """Return a time of the API as seconds since 1970, rounded down."""
+    return Seconds(int(datetime.fromisoformat(text).timestamp()))
+
+
+def _container(pod: Json) -> Json:
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    found: Json = statuses[0]
+    return found
+
+
+def _started(container: Json) -> Seconds | None:
+    state = container.get("state", {})
+    at = state.get("running", {}).get("startedAt") or state.get("terminated", {}).get("startedAt")
+    return seconds(at) if at else None
+
+
+def _address(pod: Json, container: Json, ordinal: int) -> str | None:
+    """Return where a process answers, once its startup probe has seen that it does."""
+    address = pod.get("status", {}).get("podIP")
+    if not address or not container.get("started") or not container.get("ready"):
+        return None
+    if ordinal == HEAD_ORDINAL:
+        labels = pod["metadata"]["labels"]
+        return head_address(InstitutionId(labels[INSTITUTION]), RequestId(labels[REQUEST]))
+    return f"tls://{address}:{COMM_PORT}"
+
+
+def _end(
+    pod: Json, container: Json, lost: Mapping[str, Seconds], now: Seconds
+) -> tuple[Seconds | None, Cause | None, str]:
+    """Return when, how and why the process of a pod ended, as far as it has."""
+    status, node = pod.get("status", {}), pod["spec"].get("nodeName")
+    if terminated := container.get("state", {}).get("terminated"):
+        return _terminated(pod, terminated, now)
+    if status.get("phase") in _FINISHED:
+        return now, Cause.NEVER_STARTED, _words(status)
+    if node in lost:
+        return lost[node], Cause.UNSEEN, f"its node {node} is lost"
+    if pod["metadata"].get("deletionTimestamp") and node is None:
+        return now, Cause.NEVER_STARTED, "it was ended before it had a node"
+    return None, None, ""
+
+
+def _terminated(pod: Json, terminated: Json, now: Seconds) -> tuple[Seconds, Cause, str]:
+    at = terminated.get("finishedAt")
+    ended = seconds(at) if at else now
+    if not terminated.get("startedAt"):
+        return ended, Cause.NEVER_STARTED, _words(terminated)
+    if terminated.get("reason") == _OUT_OF_MEMORY:
+        return ended, Cause.MEMORY, f"its memory limit of {_memory_limit(pod)} bytes was exceeded"
+    if pod["metadata"].get("deletionTimestamp"):
+        return ended, Cause.STOPPED, ""
+    if terminated.get("exitCode"):
+        return ended, Cause.KILLED if terminated.get("signal") else Cause.EXITED, _exit(terminated)
+    return ended, Cause.EXITED, ""
+
+
+def _exit(terminated: Json) -> str:
+    return f"exit status {terminated['exitCode']}" + (f": {words}" if (words := terminated.get("message")) else "")
+
+
+def _memory_limit(pod: Json) -> str:
+    return str(pod["spec"]["containers"][0]["resources"]["limits"]["memory"])
+
+
+def _words(status: Json) -> str:
+    return ": ".join(word for word in (status.get("reason"), status.get("message")) if word)

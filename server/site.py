@@ -1,0 +1,84 @@
+"""The file that says on which Kubernetes cluster a center's clusters run, and in which images.
+
+kubeconfig = "/etc/haidang/kubeconfig"     # without it, the account of the pod the center runs in
+priority_class = "haidang-cluster"
+pull = "IfNotPresent"
+
+[environments.default]                     # what requests name
+image = "registry.example/dask@sha256:..."
+version = "2026.11"
+python = "3.11"
+distributed = "2026.8.0"
+
+[devices]                                  # one GPU of a model as Kubernetes counts it
+a100 = "nvidia.com/gpu"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backends.kube.manifests import Site
+from registry.centers import Environment
+from registry.ids import SLUG_PATTERN, CenterId, EnvironmentId
+from registry.resources import MODEL_PATTERN, GpuModel
+
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
+Model = Annotated[str, Field(pattern=MODEL_PATTERN)]
+Words = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ImageSettings(BaseModel):
+    """One environment: its image, and what a client has to have in order to work with it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image: Words
+    version: Words
+    python: Annotated[str, Field(pattern=r"^3\.[0-9]{1,2}$")]
+    distributed: Words
+
+
+class SiteSettings(BaseModel):
+    """The whole file; a name that is not in it is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    environments: Annotated[Mapping[Slug, ImageSettings], Field(min_length=1)]
+    devices: Mapping[Model, Words] = {}
+    priority_class: Words | None = None
+    pull: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    kubeconfig: Path | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> "SiteSettings":
+        """Return what a file says.
+
+        Raises:
+            ValidationError: it says something else.
+            OSError: it cannot be read.
+            TOMLDecodeError: it is no TOML.
+        """
+        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+
+    def site(self, center: CenterId) -> Site:
+        """Return what the backend has to know."""
+        return Site(
+            center=center,
+            images={EnvironmentId(name): one.image for name, one in self.environments.items()},
+            devices={GpuModel(model): resource for model, resource in self.devices.items()},
+            priority_class=self.priority_class,
+            pull=self.pull,
+        )
+
+    def records(self) -> tuple[Environment, ...]:
+        """Return the environments as the center offers them; where an image lies is nobody's business."""
+        return tuple(
+            Environment(
+                id=EnvironmentId(name), version=one.version, python=one.python, distributed=one.distributed, path=""
+            )
+            for name, one in self.environments.items()
+        )

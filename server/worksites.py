@@ -1,0 +1,119 @@
+"""Where a center's clusters run, this machine or a Kubernetes cluster, and what of the center depends on that."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from backends.kube.backend import KubeBackend
+from backends.kube.calls import Calls, Pace, client
+from backends.kube.grounds import KubeGrounds
+from backends.local.backend import LocalBackend
+from backends.local.users import folders_of, why_not_separate
+from operations.facilities import NodePlan
+from operations.ports.backend import ClusterBackend
+from operations.ports.grounds import Grounds
+from registry.centers import Environment, Pool, Tier
+from registry.ids import CenterId, NodeId, PoolId
+from server.clock import SystemClock
+from server.settings import Settings, own_environment
+from server.site import SiteSettings
+
+POOL: Final = PoolId("main")
+NODE: Final = NodeId("local")
+_CALLS_PER_SECOND: Final = 50.0
+_CALLS_AT_ONCE: Final = 100
+
+
+class RunningBackend(ClusterBackend, Protocol):
+    """A cluster backend as a process begins and ends with it."""
+
+    def prepare(self) -> None:
+        """Begin what has to run beside."""
+        ...
+
+    def leave(self) -> None:
+        """Let go of everything; clusters that run go on."""
+        ...
+
+
+class RunningGrounds(Grounds, Protocol):
+    """Grounds as a process begins and ends with them."""
+
+    def start(self) -> None:
+        """Begin to follow what there is."""
+        ...
+
+    def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever something may have changed."""
+        ...
+
+    def close(self) -> None:
+        """Follow no longer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worksite:
+    """A place for clusters. A center is founded with `pool` and `node`; None where machines come with the `grounds`.
+
+    `apart` says to people how far tenants are kept apart, `keeps_apart` whether that allows several institutions.
+    """
+
+    backend: RunningBackend
+    environments: tuple[Environment, ...]
+    pool: Pool
+    node: NodePlan | None
+    apart: str
+    keeps_apart: bool
+    grounds: RunningGrounds | None = None
+
+
+def worksite(settings: Settings, clock: SystemClock) -> Worksite:
+    """Return the place that the settings name."""
+    if settings.site is None:
+        return this_machine(settings)
+    return on_kubernetes(SiteSettings.read(settings.site), CenterId(settings.center), clock)
+
+
+def this_machine(settings: Settings) -> Worksite:
+    """Return the machine that this process runs on."""
+    environment = own_environment()
+    together = why_not_separate((*folders_of(Path(environment.path)), settings.public_scratch))
+    backend = LocalBackend(
+        data=settings.data / "local",
+        scratch=settings.private_scratch if together else settings.public_scratch,
+        environments={environment.id: Path(environment.path)},
+        separate_uids=together is None,
+        cgroup=settings.cgroup,
+    )
+    return Worksite(
+        backend=backend,
+        environments=(environment,),
+        pool=Pool(id=POOL, center=CenterId(settings.center), tier=Tier.HPC, name="This machine"),
+        node=NodePlan(id=NODE, pool=POOL, capacity=settings.node_capacity),
+        apart=_apart(together, trusted=settings.trust_everyone),
+        keeps_apart=together is None or settings.trust_everyone,
+    )
+
+
+def on_kubernetes(said: SiteSettings, center: CenterId, clock: SystemClock) -> Worksite:
+    """Return a Kubernetes cluster."""
+    site = said.site(center)
+    calls = Calls(client(said.kubeconfig), Pace(per_second=_CALLS_PER_SECOND, burst=_CALLS_AT_ONCE))
+    return Worksite(
+        backend=KubeBackend(calls, site, now=clock.now),
+        environments=said.records(),
+        pool=Pool(id=POOL, center=center, tier=Tier.CLOUD, name="Main"),
+        node=None,
+        apart="each institution's pods run in a namespace of its own",
+        keeps_apart=True,
+        grounds=KubeGrounds(calls, site),
+    )
+
+
+def _apart(together: str | None, *, trusted: bool) -> str:
+    if together is None:
+        return "each project's processes run under a uid of their own"
+    accepted = "they have to trust each other" if trusted else "one institution is accepted"
+    return f"{together}, so all processes run as this user: {accepted}"

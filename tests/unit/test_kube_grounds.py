@@ -1,0 +1,119 @@
+"""What the nodes of a Kubernetes cluster are to the center, and what walls stand around an institution there."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.kube.grounds import agrees
+from backends.kube.machines import machines
+from backends.kube.places import place
+from operations.ports.grounds import Machine, Tenant
+from registry.centers import NodeState, Tier
+from registry.ids import InstitutionId, NodeId, PoolId
+from registry.resources import GIB, MIB, GpuModel, Resources
+from tests.house import ROOT
+from tests.unit.test_kube_manifests import SITE
+
+GOLDEN: Final = ROOT / "tests" / "golden" / "kubernetes-place.json"
+VMU: Final = Tenant(
+    institution=InstitutionId("vmu"),
+    ceiling=Resources(millicores=32_500, memory=128 * GIB, gpus=((GpuModel("a100"), 2),)),
+)
+
+
+def a_node(*, ready: bool = True, labels: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {
+        "metadata": {"name": "node-1", "labels": {"haidang/pool": "gpu", "haidang/tier": "hpc"} | (labels or {})},
+        "spec": spec,
+        "status": {
+            "allocatable": {"cpu": "7910m", "memory": "32Gi", "nvidia.com/gpu": "4", "pods": "110"},
+            "conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}],
+        },
+    }
+
+
+def a_pod(cpu: str, memory: str, *, node: str = "node-1", phase: str = "Running", **spec: Any) -> dict[str, Any]:  # noqa: ANN401
+    container = {"resources": {"requests": {"cpu": cpu, "memory": memory}}}
+    return {"spec": {"nodeName": node, "containers": [container], **spec}, "status": {"phase": phase}}
+
+
+def test_a_node_offers_what_the_pods_of_others_leave_of_it() -> None:
+    others = [
+        a_pod("250m", "128Mi"),
+        a_pod("1", "1Gi", phase="Succeeded"),
+        a_pod("2", "1Gi", node="node-2"),
+        a_pod("100m", "64Mi", initContainers=[{"resources": {"requests": {"cpu": "500m", "memory": "16Mi"}}}]),
+    ]
+    (machine,) = machines(SITE, [a_node()], others)
+    left = Resources(millicores=7910 - 250 - 500, memory=32 * GIB - 192 * MIB, gpus=((GpuModel("a100"), 4),))
+    assert machine == Machine(
+        id=NodeId("node-1"), pool=PoolId("gpu"), tier=Tier.HPC, capacity=left, state=NodeState.READY
+    )
+
+
+def test_a_node_that_others_overcommit_offers_nothing_and_one_without_a_pool_is_not_ours() -> None:
+    (machine,) = machines(SITE, [a_node()], [a_pod("9", "1Gi")])
+    assert machine.capacity.millicores == 0
+    unlabelled = a_node()
+    unlabelled["metadata"]["labels"] = {}
+    assert machines(SITE, [unlabelled], ()) == ()
+
+
+@pytest.mark.parametrize(
+    ("node", "state"),
+    [
+        (a_node(), NodeState.READY),
+        (a_node(ready=False), NodeState.LOST),
+        (a_node(unschedulable=True), NodeState.DRAINING),
+        (a_node(taints=[{"key": "teaching", "effect": "NoSchedule"}]), NodeState.DRAINING),
+        (a_node(taints=[{"key": "teaching", "effect": "PreferNoSchedule"}]), NodeState.READY),
+        (a_node(taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]), NodeState.READY),
+    ],
+)
+def test_what_is_not_well_cordoned_or_tainted_takes_no_new_work(node: dict[str, Any], state: NodeState) -> None:
+    (machine,) = machines(SITE, [node], ())
+    assert machine.state is state
+
+
+def test_the_walls_around_an_institution_are_the_reviewed_ones() -> None:
+    """To accept a change, run this test with UPDATE_GOLDEN=1 and review the difference."""
+    written = json.dumps(place(SITE, VMU), indent=2) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(written)
+    assert written == GOLDEN.read_text()
+
+
+def test_without_devices_in_its_quota_an_institution_gets_none() -> None:
+    poor = Tenant(institution=VMU.institution, ceiling=Resources(millicores=1000, memory=GIB))
+    hard = next(one for one in place(SITE, poor) if one["kind"] == "ResourceQuota")["spec"]["hard"]
+    assert hard["requests.nvidia.com/gpu"] == "0"
+
+
+JSONS: Final = st.recursive(
+    st.text("abc", max_size=3) | st.integers(0, 3),
+    lambda parts: st.lists(parts, max_size=3) | st.dictionaries(st.text("ab", max_size=2), parts, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSONS, st.dictionaries(st.text("xyz", min_size=1, max_size=2), JSONS, max_size=3))
+def test_what_the_server_adds_is_no_difference_and_what_it_lacks_is(wanted: Any, more: dict[str, Any]) -> None:  # noqa: ANN401
+    assert agrees(wanted, wanted)
+    if isinstance(wanted, dict):
+        assert agrees(wanted, more | wanted)
+        for name in wanted:
+            assert not agrees(wanted, {other: part for other, part in wanted.items() if other != name})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "same"),
+    [("2000m", "2", True), ("1Gi", "1073741824", True), ("2", "3", False), ("a", "b", False), ("2", 2, False)],
+)
+def test_amounts_are_compared_as_amounts(wanted: str, found: object, *, same: bool) -> None:
+    assert agrees({"cpu": wanted}, {"cpu": found}) is same

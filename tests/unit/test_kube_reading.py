@@ -1,0 +1,106 @@
+"""What a pod tells of its process: start and end by the node's clock, whoever ends it and however."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from backends.kube.manifests import begun, pod
+from backends.kube.naming import GANG, STATE_PORT
+from backends.kube.reading import door, is_gated, observed
+from registry.ids import ProcessUid, Seconds
+from registry.resources import GIB, Resources
+from scheduler.observed import Cause
+from tests.unit.test_kube_manifests import OWNER, REQUEST, SITE, a_process, a_step
+
+NOW: Final = Seconds(1_800_000_000)
+STARTED: Final = "2027-01-15T07:00:00Z"
+FINISHED: Final = "2027-01-15T07:10:00.250Z"
+LATER: Final = "2027-01-15T09:00:00Z"
+AT: Final = (Seconds(1_799_996_400), Seconds(1_799_997_000))
+
+
+def a_pod(
+    state: dict[str, Any] | None = None, *, ordinal: int = 1, ready: bool = True, **status: str
+) -> dict[str, Any]:
+    made = pod(SITE, a_step(), a_process(ordinal, Resources(millicores=1000, memory=GIB)), OWNER)
+    made["metadata"] |= {"uid": "the-uid", **begun()["metadata"]}
+    made["spec"] |= {**begun()["spec"], "nodeName": "node-1"}
+    container = {"name": "dask", "state": state, "started": ready, "ready": ready} if state else None
+    made["status"] = {"podIP": "10.0.0.7", "phase": "Running", **status}
+    made["status"] |= {"containerStatuses": [container]} if container else {}
+    return made
+
+
+def test_a_pod_of_an_unfinished_gang_has_not_begun() -> None:
+    gated = pod(SITE, a_step(), a_process(1, Resources(millicores=1000, memory=GIB)), OWNER)
+    assert gated["spec"]["schedulingGates"] == [{"name": GANG}]
+    assert is_gated(gated)
+    assert not is_gated(a_pod())
+
+
+def test_a_running_pod_has_started_when_its_container_did_and_answers_once_its_probe_succeeded() -> None:
+    running = {"running": {"startedAt": STARTED}}
+    seen = observed(a_pod(running), {}, NOW)
+    assert (seen.uid, seen.request, seen.ordinal, seen.incarnation) == (ProcessUid("the-uid"), REQUEST, 1, 1)
+    assert (seen.started, seen.ended, seen.address) == (AT[0], None, "tls://10.0.0.7:8786")
+    assert observed(a_pod(running, ready=False), {}, NOW).address is None
+
+
+def test_the_owner_finds_the_head_by_name_and_the_center_by_address() -> None:
+    head = a_pod({"running": {"startedAt": STARTED}}, ordinal=0)
+    assert observed(head, {}, NOW).address == f"tls://h-{REQUEST}.haidang-vmu.svc:8786"
+    assert door(head) == ("10.0.0.7", STATE_PORT)
+    assert door(a_pod({"running": {"startedAt": STARTED}})) is None, "a worker has no state"
+    assert door(a_pod({"waiting": {"reason": "ContainerCreating"}}, ordinal=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("terminated", "deleting", "cause", "detail"),
+    [
+        ({"exitCode": 0}, None, Cause.EXITED, ""),
+        ({"exitCode": 71}, None, Cause.EXITED, "exit status 71"),
+        ({"exitCode": 137, "signal": 9}, None, Cause.KILLED, "exit status 137"),
+        ({"exitCode": 137, "reason": "OOMKilled"}, None, Cause.MEMORY, "its memory limit of 1073741824 bytes"),
+        ({"exitCode": 137, "reason": "OOMKilled"}, LATER, Cause.MEMORY, "its memory limit of 1073741824 bytes"),
+        ({"exitCode": 143}, LATER, Cause.STOPPED, ""),
+    ],
+)
+def test_an_end_is_that_of_the_container_with_its_cause(
+    terminated: dict[str, Any], deleting: str | None, cause: Cause, detail: str
+) -> None:
+    ended = a_pod({"terminated": {"startedAt": STARTED, "finishedAt": FINISHED, **terminated}}, phase="Failed")
+    if deleting:
+        ended["metadata"]["deletionTimestamp"] = deleting
+    seen = observed(ended, {}, NOW)
+    assert (seen.started, seen.ended, seen.cause) == (*AT, cause)
+    assert seen.detail.startswith(detail)
+
+
+def test_a_deletion_that_is_asked_for_ends_nothing_yet() -> None:
+    leaving = a_pod({"running": {"startedAt": STARTED}})
+    leaving["metadata"]["deletionTimestamp"] = "2027-01-15T07:00:30Z"
+    assert observed(leaving, {}, NOW).ended is None
+
+
+def test_what_never_ran_used_nothing_and_says_why() -> None:
+    refused = a_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    seen = observed(refused, {}, NOW)
+    assert (seen.started, seen.cause) == (None, Cause.NEVER_STARTED)
+    assert seen.detail == "Evicted: The node was low on resource: memory."
+    homeless = a_pod(phase="Pending")
+    del homeless["spec"]["nodeName"]
+    assert observed(homeless, {}, NOW).ended is None
+    homeless["metadata"]["deletionTimestamp"] = STARTED
+    assert observed(homeless, {}, NOW).cause is Cause.NEVER_STARTED
+
+
+def test_on_a_lost_node_a_pod_ended_when_that_was_last_heard_of() -> None:
+    running = a_pod({"running": {"startedAt": STARTED}})
+    seen = observed(running, {"node-1": AT[1]}, NOW)
+    assert (seen.ended, seen.cause) == (AT[1], Cause.UNSEEN)
+    early = observed(running, {"node-1": Seconds(AT[0] - 5)}, NOW)
+    assert early.ended == AT[0], "no bill is negative"
+    dead = a_pod({"terminated": {"startedAt": STARTED, "finishedAt": FINISHED, "exitCode": 0}})
+    assert observed(dead, {"node-1": NOW}, NOW).ended == AT[1], "what its kubelet said in time holds"
