@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from socketserver import TCPServer, ThreadingMixIn
+from socketserver import ThreadingMixIn
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Final, Self
@@ -44,13 +44,9 @@ def make_metrics_app(collector: Collector) -> WSGIApplication:
     return answer
 
 
-def serve(collector: Collector, *, host: str, port: int) -> MetricsServer:
-    """Begin to answer on an address, on any free port if `port` is 0.
-
-    Raises:
-        OSError: the address is taken or is not this machine's.
-    """
-    server = _Server((host, port), _Exchange)
+def serve(collector: Collector, listening: socket.socket) -> MetricsServer:
+    """Begin to answer on a socket that listens already, and close it in the end."""
+    server = _Server(listening)
     server.set_app(make_metrics_app(collector))
     return MetricsServer(server)
 
@@ -91,11 +87,17 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], exchange: type[_Exchange]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    def __init__(self, listening: socket.socket) -> None:
         self._clients: dict[socket.socket, None] = {}
         self._changing = Lock()
-        super().__init__(address, exchange)
+        address = listening.getsockname()
+        super().__init__(address, _Exchange, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_address = address
+        # A name server who is asked who we are can take seconds, and answers nothing we use.
+        self.server_name, self.server_port = address[:2]
+        self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as it is inherited
         """Answer on a new thread; where there are too many, who is there longest has to leave: no scrape lasts long."""
@@ -113,12 +115,6 @@ class _Server(ThreadingMixIn, WSGIServer):
         with self._changing:
             self._clients.pop(request, None)
         super().shutdown_request(request)
-
-    def server_bind(self) -> None:
-        """Bind without asking a name server who we are, which can take seconds and answers nothing we use."""
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # of an IP socket
-        self.setup_environ()
 
 
 class _Exchange(WSGIRequestHandler):

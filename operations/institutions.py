@@ -17,13 +17,14 @@ def admit_institution(
     It cannot be called like the center: both name shares of the quota tree and the reach of grants. A center that
     cannot keep its tenants apart admits one alone; its pools are locked, so that two firsts wait for each other.
     """
+    taken = Refused(reasons=(Taken(what="institution", id=institution.id),))
+    if institution.id == InstitutionId(caller.center) or work.institutions.get(EVERYTHING, institution.id):
+        return taken
     if not keeps_apart:
         work.capacity.lock(pool.id for pool in work.facilities.pools())
         if work.institutions.page(EVERYTHING, after="", limit=1):
             return Refused(reasons=(NotKeptApart(),))
-    if institution.id == InstitutionId(caller.center) or not work.institutions.add(institution):
-        return Refused(reasons=(Taken(what="institution", id=institution.id),))
-    return institution
+    return institution if work.institutions.add(institution) else taken
 
 
 def see_institution(work: Office, scope: Scope, institution: InstitutionId) -> Institution | Refused:

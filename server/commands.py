@@ -17,8 +17,10 @@ from server import logs
 from server.announcing import ToPeople, ToScripts
 from server.clock import SystemClock
 from server.ids import RandomIds
-from server.running import AlreadyServedError, run
+from server.running import AddressTakenError, AlreadyServedError, run
 from server.settings import Settings, make_data_folder, sealing_key
+from store.connections import shown
+from store.migrating import is_migrated
 from store.migrating import migrate as migrate_database
 from store.transactions import SqlStore
 
@@ -65,7 +67,7 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
     except SealedOtherwiseError as error:
         message = f"{settings.data}/sealing.key is not the key that running clusters' credentials were sealed with"
         raise click.ClickException(f"{message}: put back the one from your backup") from error
-    except (StoreUnavailableError, BackendUnavailableError, OSError) as error:
+    except (StoreUnavailableError, BackendUnavailableError, AddressTakenError, OSError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
 
 
@@ -76,7 +78,10 @@ def migrate(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Bring the database to the schema of this version; `serve` does the same when it starts."""
     settings = _settings(options)
     make_data_folder(settings.data)
-    migrate_database(settings.database_url)
+    try:
+        migrate_database(settings.database_url)
+    except StoreUnavailableError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"migrated": True}) if as_json else "The database has the schema of this version.")
 
 
@@ -87,14 +92,24 @@ def migrate(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401
 def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Make a token for a new center admin, straight in the database: for whoever lost the first one."""
     settings, ids, clock = _settings(options), RandomIds(), SystemClock()
-    make_data_folder(settings.data)
-    store = SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
     secret = ids.secret()
     person = Person(id=ids.person(), name=name)
     made = Token(id=ids.token(), person=person.id, label="made by hand", made=clock.now())
-    if not store.transact(appoint_admin, person, made, digest_of(secret)):
-        raise click.ClickException("there is no center in this database yet: `haidang serve` makes one")
+    try:
+        # Whoever has lost a token is not helped by a new, empty center in a folder whose name was mistyped.
+        is_center = is_migrated(settings.database_url) and _open(settings).transact(
+            appoint_admin, person, made, digest_of(secret)
+        )
+    except StoreUnavailableError as error:
+        raise click.ClickException(str(error)) from error
+    if not is_center:
+        raise click.ClickException(f"there is no center in {shown(settings.database_url)}: `haidang serve` makes one")
     click.echo(json.dumps({"person": person.id, "token": secret}) if as_json else secret)
+
+
+def _open(settings: Settings) -> SqlStore:
+    make_data_folder(settings.data)
+    return SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
 
 
 def _run(settings: Settings, *, as_json: bool) -> None:

@@ -11,7 +11,9 @@ from typing import Final
 
 import structlog
 
+from operations.ports.backend import BackendUnavailableError
 from operations.ports.outside import Clock
+from operations.ports.store import StoreUnavailableError
 from registry.ids import Seconds
 
 log = structlog.get_logger()
@@ -108,6 +110,9 @@ class Loop:
         """Run the step once, and count how often it has failed since it last succeeded."""
         try:
             self._step()
+        except (StoreUnavailableError, BackendUnavailableError) as error:
+            self._failures += 1
+            log.error("step failed", loop=self.name, failures=self._failures, error=str(error))  # noqa: TRY400 - it says all
         except Exception:
             self._failures += 1
             log.exception("step failed", loop=self.name, failures=self._failures)

@@ -37,6 +37,10 @@ _OPEN_CALLS_SECONDS: Final = 3
 _ACCEPTED_AT_ONCE: Final = 128
 
 
+class AddressTakenError(Exception):
+    """An address to listen at is somebody else's, or not this machine's; the message says which."""
+
+
 class AlreadyServedError(Exception):
     """Another process serves from the same data folder."""
 
@@ -48,25 +52,35 @@ def run(settings: Settings, announcer: Announcer) -> None:
         AlreadyServedError: another process serves from the data folder.
         StoreUnavailableError: the database cannot be reached.
         BackendUnavailableError: processes cannot be started on this machine.
-        OSError: an address is taken.
+        AddressTakenError: somebody else listens where this is to listen.
     """
     make_data_folder(settings.data)
     # To be told to stop is the usual end, by whichever of the two signals and however far the start has come.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_alone(settings.data))
+        # Before anything is made: a token that is told by a start which then fails cannot be told again.
+        listening = stack.enter_context(_listen(settings.host, settings.port, "--port"))
+        scraped = stack.enter_context(_listen(settings.host, settings.metrics_port, "--metrics-port"))
         migrate(settings.database_url)
         center = wire(settings)
         stack.callback(center.stop)
         _found(center, settings, announcer)
         center.start()
-        metrics = stack.enter_context(serve_metrics(_collector(center), host=settings.host, port=settings.metrics_port))
-        listening = stack.enter_context(socket.create_server((settings.host, settings.port)))
+        metrics = stack.enter_context(serve_metrics(_collector(center), scraped))
         # asyncio sets this only on sockets that name their protocol, which `create_server` does not: without it every
         # answer on a kept connection waits 40 ms for the other side's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         announcer.opened(_opened(center, settings, listening.getsockname()[1], metrics.port))
         _http_server(center).run(sockets=[listening])
+
+
+def _listen(host: str, port: int, option: str) -> socket.socket:
+    """Listen at an address, on any free port if that is 0."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise AddressTakenError(f"cannot listen at port {port} of {host} ({option}): {error.strerror}") from error
 
 
 @contextmanager

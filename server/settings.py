@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from pydantic import ByteSize, DirectoryPath, Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from operations.ports.store import SealedOtherwiseError
 from registry.centers import Environment
 from registry.ids import SLUG_PATTERN, EnvironmentId
 from registry.resources import MILLI, Resources
@@ -43,7 +44,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
 
     data: Path = Path("haidang-data")
-    database: str | None = None
+    database: Annotated[str, Field(pattern=r"^(postgresql://.|sqlite:///.)")] | None = None
     host: str = "127.0.0.1"
     port: Port = 8787
     metrics_port: Port = 8788
@@ -96,14 +97,27 @@ def make_data_folder(data: Path) -> None:
 
 
 def sealing_key(data: Path) -> str:
-    """Return the key that seals credentials in the store, made at the first call and readable by the center alone."""
+    """Return the key that seals credentials in the store, made at the first call and readable by the center alone.
+
+    Raises:
+        SealedOtherwiseError: the file holds no key.
+    """
     path = data / _SEALING_KEY
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
+        return _checked(path)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(Fernet.generate_key().decode())
         file.flush()
         os.fsync(file.fileno())
-    return path.read_text(encoding="ascii").strip()
+    return _checked(path)
+
+
+def _checked(path: Path) -> str:
+    key = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        Fernet(key)
+    except ValueError as error:
+        raise SealedOtherwiseError from error
+    return key

@@ -115,5 +115,5 @@ def on_kubernetes(said: SiteSettings, center: CenterId, clock: SystemClock) -> W
 def _apart(together: str | None, *, trusted: bool) -> str:
     if together is None:
         return "each project's processes run under a uid of their own"
-    accepted = "they have to trust each other" if trusted else "one institution is accepted"
+    accepted = "they have to trust each other" if trusted else "one institution is accepted (--trust-everyone for more)"
     return f"{together}, so all processes run as this user: {accepted}"

@@ -12,12 +12,13 @@ import psycopg
 from sqlalchemy import Connection, Engine, Executable, Row, Select, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from operations.events import Event
+from operations.ports.store import StoreUnavailableError
 
 SQLITE: Final = "sqlite"
 _BUSY_MILLISECONDS: Final = 5_000
@@ -50,6 +51,26 @@ def is_loss(error: Exception) -> bool:
             or (isinstance(error.orig, psycopg.OperationalError) and not error.orig.sqlstate)
         )
     )
+
+
+def shown(url: str) -> str:
+    """Return an address without its password."""
+    return make_url(url).render_as_string()
+
+
+def complaint(error: Exception) -> str:
+    """Return what a database or its driver says, in one line and without the statement that it says it of."""
+    cause = getattr(error, "orig", None) or error
+    return f"the database does not answer: {str(cause).strip().partition(chr(10))[0]}"
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Let whatever goes wrong with a database at a start be one sentence."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise StoreUnavailableError(complaint(error)) from error
 
 
 def engine_for(url: str, *, reads: bool = False) -> Engine:

@@ -5,23 +5,44 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, make_url, text
 
-from store.connections import engine_for
+from store.connections import SQLITE, answering, engine_for
 
 _LOCK: Final = 0x4861_6944_616E_67
 """The number of the lock that everybody who migrates a PostgreSQL database takes first: the name in ASCII."""
 
 
 def migrate(url: str) -> None:
-    """Run every migration that the database lacks, all in one transaction, while others who try the same wait."""
+    """Run every migration that the database lacks, all in one transaction, while others who try the same wait.
+
+    Raises:
+        StoreUnavailableError: the database does not answer, or lets us do nothing.
+    """
     engine = engine_for(url)
     try:
-        with engine.begin() as connection:
+        with answering(), engine.begin() as connection:
             # On SQLite the transaction excludes every other writer from its beginning.
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             command.upgrade(_config(connection), "head")
+    finally:
+        engine.dispose()
+
+
+def is_migrated(url: str) -> bool:
+    """Tell whether there is a database that was ever migrated; looking makes none.
+
+    Raises:
+        StoreUnavailableError: the database does not answer.
+    """
+    file = make_url(url).database
+    if make_url(url).get_backend_name() == SQLITE and not (file and Path(file).exists()):
+        return False
+    engine = engine_for(url, reads=True)
+    try:
+        with answering(), engine.connect() as connection:
+            return inspect(connection).has_table("alembic_version")
     finally:
         engine.dispose()
 

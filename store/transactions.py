@@ -13,7 +13,7 @@ from operations.events import Event
 from operations.ports.office import Office
 from operations.ports.store import Facts, Listener, StoreUnavailableError
 from registry.ids import Mark
-from store.connections import OvertakenError, Transaction, engine_for, is_conflict, is_loss
+from store.connections import OvertakenError, Transaction, complaint, engine_for, is_conflict, is_loss
 from store.doors import alone
 from store.facts import read_facts
 from store.marks import ADVANCE_ON_SQLITE
@@ -128,7 +128,7 @@ def _until_alone(once: Callable[[], R]) -> R:
             return once()
         except (SQLAlchemyError, OvertakenError) as error:
             if is_loss(error) or (is_conflict(error) and attempt == _ATTEMPTS):
-                raise StoreUnavailableError from error
+                raise StoreUnavailableError(complaint(error)) from error
             if not is_conflict(error):
                 raise
         time.sleep(min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt))

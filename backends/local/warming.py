@@ -33,6 +33,7 @@ class WarmProcess:
         self._python = python
         self._cgroup = cgroup
         self._starting = threading.Lock()
+        self._begun = False
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self) -> None:
@@ -55,9 +56,17 @@ class WarmProcess:
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BackendUnavailableError(f"the warm process could not be started: {error}") from error
+        self._begun = True
         if done.returncode not in (0, ALREADY_SERVED):
             said = done.stderr.decode(errors="replace")[-500:]
             raise BackendUnavailableError(f"the warm process could not be started: {said}")
+
+    def dismiss(self) -> None:
+        """Let it end, if it runs; one that has only begun to import is waited for, or nobody would ever end it."""
+        if self._begun or self.is_listening():
+            with contextlib.suppress(BackendUnavailableError):
+                self.order(runs.LeaveOrder())
+            self._begun = False
 
     def is_listening(self) -> bool:
         """Tell whether it takes orders now."""

@@ -1,0 +1,73 @@
+"""What an operator types wrongly is answered in one line, and makes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.centers import HAIDANG, RealCenter, until
+from tests.machine import is_alive
+
+
+def said(folder: Path, *arguments: str) -> str:
+    """Return the one line that a command which fails says."""
+    done = subprocess.run(
+        [HAIDANG, *arguments],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    return line
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "token"])
+def test_a_database_that_does_not_answer_is_one_sentence(command: str, tmp_path: Path) -> None:
+    ports = ("--port", "0", "--metrics-port", "0") if command == "serve" else ()
+    answer = said(tmp_path, command, *ports, "--database", "postgresql://haidang:secret@127.0.0.1:1/haidang")
+    assert answer.startswith("Error: the database does not answer: ")
+    assert "secret" not in answer
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "token"])
+def test_what_is_no_database_is_said_by_the_option(command: str, tmp_path: Path) -> None:
+    for database in ("mysql://x", "foo"):
+        assert said(tmp_path, command, "--database", database).startswith("Error: --database: ")
+
+
+def test_a_token_is_made_for_no_center_that_is_not_there(tmp_path: Path) -> None:
+    assert "there is no center in sqlite:///" in said(tmp_path, "token", "--data", "mistyped")
+    assert not (tmp_path / "mistyped").exists()
+
+
+def test_a_key_that_is_none_is_said_to_be_so(tmp_path: Path) -> None:
+    center = RealCenter(tmp_path / "data")
+    center.start()
+    assert center.interrupt() == 0
+    (tmp_path / "data" / "sealing.key").write_text("cut off")
+    assert "sealing.key is not the key" in center.refuses_to_start()
+
+
+def test_a_center_that_is_stopped_at_once_leaves_no_process(tmp_path: Path) -> None:
+    center = RealCenter(tmp_path / "data")
+    center.start()
+    assert center.interrupt() == 0
+    until(lambda: not [pid for pid in _pids(tmp_path) if is_alive(pid)])
+
+
+def _pids(folder: Path) -> list[int]:
+    """Return every process that was started with something in a folder."""
+    found = []
+    for entry in Path("/proc").glob("[1-9]*"):
+        with suppress(OSError):
+            if str(folder).encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
