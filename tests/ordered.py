@@ -50,7 +50,10 @@ class OrderedCluster:
     def name(self, ordinal: int, incarnation: int = 1) -> str:
         return process_name(self.request, ordinal, incarnation)
 
-    def start(self, ordinals: Iterable[int], incarnation: int = 1, *, environment: EnvironmentId = HERE) -> None:
+    def start(self, ordinals: Iterable[int], incarnation: int = 1) -> None:
+        self.backend.carry_out(self.step(ordinals, incarnation), self.credentials)
+
+    def step(self, ordinals: Iterable[int], incarnation: int = 1) -> StartProcesses:
         processes = tuple(
             NewProcess(
                 name=self.name(ordinal, incarnation),
@@ -61,16 +64,15 @@ class OrderedCluster:
             )
             for ordinal in ordinals
         )
-        step = StartProcesses(
+        return StartProcesses(
             request=self.request,
             institution=InstitutionId("hust"),
             project=self.project,
-            environment=environment,
+            environment=HERE,
             head_name=self.name(0),
             processes=processes,
             last_second=self.last_second,
         )
-        self.backend.carry_out(step, self.credentials)
 
     def seen(self) -> dict[int, ObservedProcess]:
         processes = self.backend.observe().processes

@@ -93,7 +93,8 @@ class KubeBackend:
                 case _:
                     assert_never(step)
         except CallRefusedError as error:
-            raise BackendUnavailableError(f"Kubernetes refuses: {error}") from error
+            refused = StartRefusedError if isinstance(step, StartProcesses) else BackendUnavailableError
+            raise refused(f"Kubernetes refuses: {error}") from error
 
     def _start(self, step: StartProcesses, credentials: Credentials) -> None:
         """Create a gang whole and let it go, or take back what of it could be created."""

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from backends.kube import manifests
 from backends.kube.backend import KubeBackend
 from backends.kube.calls import Calls, Pace
 from backends.kube.manifests import Site
-from backends.kube.naming import namespace_of
+from backends.kube.naming import REQUEST, namespace_of
+from operations.ports.backend import StartRefusedError
 from registry.ids import CenterId, InstitutionId
 from registry.resources import GIB
+from scheduler.steps import ClearCluster, StartProcesses
 from server.clock import SystemClock
 from tests.contracts import test_backend as contract
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
-from tests.ordered import HERE, until
+from tests.ordered import HERE, OrderedCluster, until
 
 # The contract itself, asked of the backend below.
 for sentence in (name for name in dir(contract) if name.startswith("test_")):
@@ -59,3 +62,65 @@ def backend(started_plane: ControlPlane, world: Kubelets) -> Iterator[KubeBacken
         backend.prepare()
         yield backend
         backend.leave()
+
+
+def test_a_gang_of_which_a_quota_stops_a_part_is_taken_back_whole(
+    started_plane: ControlPlane, backend: KubeBackend
+) -> None:
+    namespace = f"/api/v1/namespaces/{namespace_of(InstitutionId('hust'))}"
+    quota = {"metadata": {"name": "two"}, "spec": {"hard": {"pods": "2"}}}
+    started_plane.wire.create(f"{namespace}/resourcequotas", quota)
+    path = f"{namespace}/resourcequotas/two"
+    until(lambda: started_plane.wire.get(path).get("status", {}).get("hard"))
+    cluster = OrderedCluster(backend=backend)
+    until(lambda: started_plane.wire.get(path)["status"]["used"]["pods"] == "0", seconds=60)
+    with pytest.raises(StartRefusedError, match="exceeded quota: two"):
+        cluster.start(range(4))
+    assert cluster.seen() == {}
+    selector = f"labelSelector={REQUEST}={cluster.request}"
+    until(lambda: not started_plane.wire.get(f"/api/v1/pods?{selector}")["items"])
+    assert cluster.request in backend.observe().remains
+    started_plane.wire.delete(path)
+    until(lambda: not started_plane.wire.get(f"{namespace}/resourcequotas")["items"])
+    cluster.start(range(4))
+    assert set(cluster.ready()) == {0, 1, 2, 3}
+    cluster.delete()
+    cluster.gone()
+    cluster.forget()
+
+
+def test_what_a_dying_center_left_gated_is_let_go_by_the_next_and_what_it_left_alone_is_cleared(
+    started_plane: ControlPlane, backend: KubeBackend
+) -> None:
+    """Cut off between any two calls of a start, there is a part of these objects, and none that is billed."""
+    whole = OrderedCluster(backend=backend)
+    whole.start(range(2))
+    uids = {process.name: process.uid for process in whole.ready().values()}
+    cut_off = OrderedCluster(backend=backend)
+    step = cut_off.step(range(2))
+    owner = started_plane.wire.create(configmaps(step), manifests.anchor(SITE, step))
+    backend_sees(backend, cut_off)
+    assert cut_off.seen() == {}
+    gated = manifests.pod(SITE, step, step.processes[0], owner)
+    started_plane.wire.create(f"/api/v1/namespaces/{owner['metadata']['namespace']}/pods", gated)
+    assert cut_off.seen() == {}, "it cannot run yet"
+    cut_off.start(range(2))
+    assert set(cut_off.ready()) == {0, 1}
+    for cluster in (cut_off, whole):
+        cluster.delete()
+        cluster.gone()
+        cluster.forget()
+    assert uids
+    alone = OrderedCluster(backend=backend).step([0])
+    started_plane.wire.create(configmaps(alone), manifests.anchor(SITE, alone))
+    until(lambda: alone.request in backend.observe().remains)
+    backend.carry_out(ClearCluster(request=alone.request), None)
+    until(lambda: alone.request not in backend.observe().remains)
+
+
+def configmaps(step: StartProcesses) -> str:
+    return f"/api/v1/namespaces/{namespace_of(step.institution)}/configmaps"
+
+
+def backend_sees(backend: KubeBackend, cluster: OrderedCluster) -> None:
+    until(lambda: cluster.request in backend.observe().remains)
