@@ -62,10 +62,12 @@ def create_app(
     pulse: Callable[[], Pulse] = Pulse,
     rhythm: Rhythm = STEADY,
     keeps_apart: bool = True,
+    own_nodes: bool = True,
 ) -> FastAPI:
     """Return the application. `explainer` explains on the same store; `pulse` tells when loops last ran.
 
-    A center that does not keep tenants' processes apart (`keeps_apart`) admits one institution.
+    A center that does not keep tenants' processes apart (`keeps_apart`) admits one institution; one whose nodes are not
+    its own (`own_nodes`) only shows them.
 
     Who stops the server first ends the streams that are open, by `app.state.desk.streams.close()`: they last otherwise.
     """
@@ -81,7 +83,13 @@ def create_app(
     streams = Streams(rhythm)
     ports.store.subscribe(streams.hear)
     app.state.desk = Desk(
-        ports=ports, explainer=explainer, policy=policy, pulse=pulse, streams=streams, keeps_apart=keeps_apart
+        ports=ports,
+        explainer=explainer,
+        policy=policy,
+        pulse=pulse,
+        streams=streams,
+        keeps_apart=keeps_apart,
+        own_nodes=own_nodes,
     )
     app.include_router(health.router, responses=EVERYWHERE)
     for router in ROUTERS:

@@ -19,7 +19,7 @@ from operations.policies import POLICIES, forbidden_everywhere
 from operations.ports import Ports
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
-from operations.reasons import Unauthenticated, Unknown
+from operations.reasons import NodesFollow, Unauthenticated, Unknown
 from operations.sentences import Language
 from registry.ids import RANDOM_PATTERN, RequestId
 from scheduler.policy import Policy
@@ -41,6 +41,7 @@ class Desk:
     pulse: Callable[[], Pulse]
     streams: Streams
     keeps_apart: bool
+    own_nodes: bool
 
 
 def policy(action: str) -> dict[str, Any]:
@@ -59,6 +60,16 @@ DeskDep = Annotated[Desk, Depends(desk)]
 
 def _ports(desk: DeskDep) -> Ports[Office]:
     return desk.ports
+
+
+def _own_nodes(desk: DeskDep) -> None:
+    """Refuse to administer nodes that the center only follows."""
+    if not desk.own_nodes:
+        raise refused(NodesFollow())
+
+
+OWN_NODES: Final = Depends(_own_nodes)
+"""What an operation depends on that says what a node is to be."""
 
 
 def _explainer(desk: DeskDep) -> Explainer:

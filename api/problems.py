@@ -35,6 +35,7 @@ STATUS: Final[Mapping[type, int]] = {
     told.KeyUsedOtherwise: HTTPStatus.UNPROCESSABLE_ENTITY,
     told.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
     told.NotKeptApart: HTTPStatus.CONFLICT,
+    told.NodesFollow: HTTPStatus.CONFLICT,
     told.NotPending: HTTPStatus.CONFLICT,
     told.NotRunning: HTTPStatus.CONFLICT,
     told.OutsideWorkerRange: HTTPStatus.UNPROCESSABLE_ENTITY,

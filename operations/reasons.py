@@ -163,6 +163,13 @@ class NotKeptApart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodesFollow:
+    """The nodes are those of the cluster that the center runs on, and are administered there."""
+
+    code: ClassVar[str] = "nodes-follow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TooLarge:
     """The body of the call is larger or deeper than any real one."""
 
@@ -241,6 +248,7 @@ Reason = (
     | NodeBusy
     | NodesFull
     | NominalsExceedParent
+    | NodesFollow
     | NotKeptApart
     | NotPending
     | NotRunning

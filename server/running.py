@@ -120,6 +120,7 @@ def _http_server(center: Center) -> uvicorn.Server:
         center.policy,
         pulse=lambda: Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success),
         keeps_apart=center.site.keeps_apart,
+        own_nodes=center.site.grounds is None,
     )
     configuration = uvicorn.Config(
         app,

@@ -16,6 +16,7 @@ router = APIRouter(prefix="/v1/allocations", tags=["allocations"])
 
 @router.post("", status_code=201, openapi_extra=policy("allocations:award"))
 def award_credits(body: AwardIn, caller: CallerDep, ports: PortsDep) -> AllocationOut:
+    """Award credits to a project for a period, from a named funding source."""
     now = ports.clock.now()
     outcome = ports.store.transact(awards.award_credits, caller, body.to_award(ports.ids.allocation(), now), now=now)
     return AllocationOut.from_allocation(accepted(outcome))
@@ -25,6 +26,7 @@ def award_credits(body: AwardIn, caller: CallerDep, ports: PortsDep) -> Allocati
 def list_allocations(
     query: Annotated[AllocationsQuery, Query()], caller: CallerDep, ports: PortsDep
 ) -> Page[AllocationOut]:
+    """List the allocations that the caller may see, with what is left and what running work holds of each."""
     project, after = ProjectId(query.project) if query.project else None, query.after(RANDOM_PATTERN)
     rows = ports.store.read(awards.list_allocations, caller.scope, project=project, after=after, limit=query.limit + 1)
     return page_of(rows, query.limit, AllocationOut.from_allocation, lambda row: row.id)

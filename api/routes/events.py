@@ -90,6 +90,7 @@ def follow_request(
     accept: Accept = "",
     last_event_id: LastEventId = None,
 ) -> Page[EventOut] | Response:
+    """Return what has happened to a request: as a page, or as a stream that goes on until the request has ended."""
     place = query.place() if query.cursor else place_of(last_event_id)
     if "application/json" in accept and "text/event-stream" not in accept:
         return events_page(accepted(following.read(place, query.limit)))

@@ -10,4 +10,5 @@ router = APIRouter(prefix="/v1/health", tags=["health"])
 
 @router.get("", openapi_extra=policy("health:read"))
 def read_health(desk: DeskDep) -> HealthOut:
+    """Tell whether the center answers and its loops go round. Needs no token."""
     return HealthOut.from_pulse(desk.pulse(), desk.ports.clock.now())

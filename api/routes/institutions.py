@@ -17,6 +17,7 @@ router = APIRouter(prefix="/v1/institutions", tags=["institutions"])
 
 @router.post("", status_code=201, responses=problems(409), openapi_extra=policy("institutions:admit"))
 def admit_institution(body: InstitutionIn, caller: CallerDep, desk: DeskDep) -> InstitutionOut:
+    """Admit an institution as a member of the center."""
     institution, store = body.to_institution(desk.ports.clock.now()), desk.ports.store
     outcome = store.transact(institutions.admit_institution, caller, institution, keeps_apart=desk.keeps_apart)
     return InstitutionOut.from_institution(accepted(outcome))
@@ -24,6 +25,7 @@ def admit_institution(body: InstitutionIn, caller: CallerDep, desk: DeskDep) -> 
 
 @router.get("", openapi_extra=policy("institutions:list"))
 def list_institutions(query: Annotated[PageQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[InstitutionOut]:
+    """List the institutions that the caller may see."""
     after, limit = query.after(SLUG_PATTERN), query.limit + 1
     rows = ports.store.read(institutions.list_institutions, caller.scope, after=after, limit=limit)
     return page_of(rows, query.limit, InstitutionOut.from_institution, lambda row: row.id)
@@ -31,5 +33,6 @@ def list_institutions(query: Annotated[PageQuery, Query()], caller: CallerDep, p
 
 @router.get("/{institution}", responses=problems(404), openapi_extra=policy("institutions:read"))
 def read_institution(institution: InstitutionDep, caller: CallerDep, ports: PortsDep) -> InstitutionOut:
+    """Return one institution."""
     outcome = ports.store.read(institutions.see_institution, caller.scope, institution)
     return InstitutionOut.from_institution(accepted(outcome))

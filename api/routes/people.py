@@ -19,6 +19,7 @@ _GRANT = "/{person}/grants/{role}/{reach}"
 
 @router.post("", status_code=201, openapi_extra=policy("people:add"))
 def add_person(body: PersonIn, caller: CallerDep, ports: PortsDep) -> PersonDetailOut:
+    """Make a person with a first role."""
     person = body.to_person(ports.ids.person())
     grant, now = body.to_grant(person.id), ports.clock.now()
     outcome = ports.store.transact(people.add_person, caller, person, grant, now=now)
@@ -27,6 +28,7 @@ def add_person(body: PersonIn, caller: CallerDep, ports: PortsDep) -> PersonDeta
 
 @router.get("", openapi_extra=policy("people:list"))
 def list_people(query: Annotated[PageQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[PersonOut]:
+    """List the people of the institutions that the caller may see."""
     after, limit = query.after(RANDOM_PATTERN), query.limit + 1
     rows = ports.store.read(people.list_people, caller, after=after, limit=limit)
     return page_of(rows, query.limit, PersonOut.from_person, lambda row: row.id)
@@ -34,6 +36,7 @@ def list_people(query: Annotated[PageQuery, Query()], caller: CallerDep, ports: 
 
 @router.get("/{person}", responses=problems(404), openapi_extra=policy("people:read"))
 def read_person(person: PersonDep, caller: CallerDep, ports: PortsDep) -> PersonDetailOut:
+    """Return one person with every role they have or had."""
     return PersonDetailOut.from_view(accepted(ports.store.read(people.see_person, caller, person)))
 
 
@@ -41,6 +44,7 @@ def read_person(person: PersonDep, caller: CallerDep, ports: PortsDep) -> Person
 def put_grant(
     *, person: PersonDep, role: Role, reach: ReachDep, body: GrantIn, caller: CallerDep, ports: PortsDep
 ) -> PersonDetailOut:
+    """Give a person a role in an institution or a project, or change until when."""
     grant, now = body.to_grant(person, role, reach), ports.clock.now()
     return PersonDetailOut.from_view(accepted(ports.store.transact(people.put_grant, caller, grant, now=now)))
 
@@ -49,11 +53,13 @@ def put_grant(
 def end_grant(
     person: PersonDep, role: Role, reach: ReachDep, caller: CallerDep, ports: PortsDep
 ) -> PersonDetailOut:  # fmt: skip
+    """End a role of a person now."""
     outcome = ports.store.transact(people.end_grant, caller, person, role, reach, now=ports.clock.now())
     return PersonDetailOut.from_view(accepted(outcome))
 
 
 @router.post("/{person}/leave", responses=problems(404, 409), openapi_extra=policy("people:dismiss"))
 def dismiss_person(person: PersonDep, caller: CallerDep, ports: PortsDep) -> PersonDetailOut:
+    """End everything a person may do, and revoke their tokens."""
     outcome = ports.store.transact(people.leave, caller, person, now=ports.clock.now())
     return PersonDetailOut.from_view(accepted(outcome))

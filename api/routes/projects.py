@@ -17,12 +17,14 @@ router = APIRouter(prefix="/v1/projects", tags=["projects"])
 
 @router.post("", status_code=201, responses=problems(409), openapi_extra=policy("projects:open"))
 def open_project(body: ProjectIn, caller: CallerDep, ports: PortsDep) -> ProjectOut:
+    """Open a project of an institution: what is charged, and tagged for the reports."""
     outcome = ports.store.transact(projects.open_project, caller, body.to_project(ports.clock.now()))
     return ProjectOut.from_project(accepted(outcome))
 
 
 @router.get("", openapi_extra=policy("projects:list"))
 def list_projects(query: Annotated[PageQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[ProjectOut]:
+    """List the projects that the caller may see."""
     after, limit = query.after(PROJECT_PATTERN), query.limit + 1
     rows = ports.store.read(projects.list_projects, caller.scope, after=after, limit=limit)
     return page_of(rows, query.limit, ProjectOut.from_project, lambda row: row.id)
@@ -30,4 +32,5 @@ def list_projects(query: Annotated[PageQuery, Query()], caller: CallerDep, ports
 
 @router.get("/{project}", responses=problems(404), openapi_extra=policy("projects:read"))
 def read_project(project: ProjectDep, caller: CallerDep, ports: PortsDep) -> ProjectOut:
+    """Return one project."""
     return ProjectOut.from_project(accepted(ports.store.read(projects.see_project, caller.scope, project)))

@@ -12,10 +12,12 @@ router = APIRouter(prefix="/v1/rates", tags=["rates"])
 
 @router.get("", openapi_extra=policy("rates:list"))
 def list_rates(ports: PortsDep) -> RateCardsOut:
+    """List the rate cards by the moment from which each holds."""
     return RateCardsOut.from_cards(ports.store.read(rates.list_rates))
 
 
 @router.post("", status_code=201, openapi_extra=policy("rates:publish"))
 def publish_rates(body: RatesIn, ports: PortsDep) -> RatesOut:
+    """Publish a rate card that holds from a moment on; running work keeps the rates it was placed at."""
     outcome = ports.store.transact(rates.publish_rates, body.to_card(), now=ports.clock.now())
     return RatesOut.from_card(accepted(outcome))

@@ -27,6 +27,7 @@ router = APIRouter(prefix="/v1/requests", tags=["requests"])
 def submit_request(
     body: RequestIn, caller: CallerDep, ports: PortsDep, rules: RulesDep, key: IdempotencyKey = None
 ) -> RequestOut:
+    """Ask for a cluster. The answer comes at once; the cluster when its turn comes. What could never run is refused."""
     asked = body.asked(caller.person, ports.ids.request(), rules)
     now = ports.clock.now()
     outcome = ports.store.transact(submit_for, caller, asked, body.replay(key), rules, now=now)
@@ -35,6 +36,7 @@ def submit_request(
 
 @router.get("", openapi_extra=policy("requests:list"))
 def list_requests(query: Annotated[RequestsQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[RequestOut]:
+    """List requests, newest first."""
     wanted, after = query.to_filter(caller.person), query.after(REQUEST_PLACE)
     views = ports.store.read(requests_seen, caller, wanted, after=after, limit=query.limit + 1)
     return page_of(views, query.limit, RequestOut.from_view, request_place)
@@ -42,17 +44,20 @@ def list_requests(query: Annotated[RequestsQuery, Query()], caller: CallerDep, p
 
 @router.get("/{request}", responses=problems(404), openapi_extra=policy("requests:read"))
 def read_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> RequestDetailOut:
+    """Return one request with its processes."""
     return RequestDetailOut.from_view(accepted(ports.store.read(request_seen, caller, request)))
 
 
 @router.post("/{request}/cancel", responses=problems(404), openapi_extra=policy("requests:cancel"))
 def cancel_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> RequestOut:
+    """End a request: at once if it waits, with its cluster if it runs. To cancel again changes nothing."""
     outcome = ports.store.transact(cancel_for, caller, request, now=ports.clock.now())
     return RequestOut.from_view(accepted(outcome))
 
 
 @router.post("/{request}/hold", responses=problems(404, 409), openapi_extra=policy("requests:hold"))
 def hold_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep, body: HoldIn | None = None) -> RequestOut:
+    """Keep a waiting request from starting until it is released by whoever held it."""
     holder = body.holder if body else None
     outcome = ports.store.transact(hold_for, caller, request, holder, now=ports.clock.now())
     return RequestOut.from_view(accepted(outcome))
@@ -62,6 +67,7 @@ def hold_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep, body
 def release_request(
     request: RequestIdDep, caller: CallerDep, ports: PortsDep, body: HoldIn | None = None
 ) -> RequestOut:
+    """Let a held request take its turn again."""
     holder = body.holder if body else None
     outcome = ports.store.transact(release_for, caller, request, holder, now=ports.clock.now())
     return RequestOut.from_view(accepted(outcome))
@@ -71,6 +77,7 @@ def release_request(
 def explain_request(
     request: RequestIdDep, caller: CallerDep, ports: PortsDep, explainer: ExplainerDep, language: LanguageDep
 ) -> ExplanationOut:
+    """Say why a request waits: its place, every factor of its rank and every reason with its numbers."""
     accepted(ports.store.read(request_seen, caller, request))  # nobody is told about what they may not see
     explanation = explainer.explain(request)
     if explanation is None:

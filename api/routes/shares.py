@@ -18,6 +18,7 @@ router = APIRouter(prefix="/v1/shares", tags=["shares"])
 
 @router.get("", openapi_extra=policy("shares:list"))
 def list_shares(query: Annotated[SharesQuery, Query()], caller: CallerDep, ports: PortsDep) -> Page[ShareOut]:
+    """List shares of the quota tree with what is granted of each."""
     pool, after = PoolId(query.pool) if query.pool else None, query.after(SHARE_PLACE)
     rows = ports.store.read(shares.list_shares, caller.scope, pool=pool, after=after, limit=query.limit + 1)
     return page_of(rows, query.limit, ShareOut.from_version, share_place)
@@ -25,6 +26,7 @@ def list_shares(query: Annotated[SharesQuery, Query()], caller: CallerDep, ports
 
 @router.get("/{share}/{pool}", responses=problems(404), openapi_extra=policy("shares:read"))
 def read_share(share: ShareDep, pool: PoolDep, caller: CallerDep, ports: PortsDep, response: Response) -> ShareOut:
+    """Return one share, with the version that a change of it has to name."""
     seen = accepted(ports.store.read(shares.see_share, caller.scope, share, pool))
     response.headers["ETag"] = etag(seen.version)
     return ShareOut.from_version(seen)
@@ -41,6 +43,7 @@ def set_quota(
     ports: PortsDep,
     response: Response,
 ) -> ShareOut:
+    """Give an institution or a project its quota in a pool, if it still has the version that was read."""
     outcome = ports.store.transact(shares.set_quota, caller, share, pool, body.to_quota(), version=version)
     seen = accepted(outcome)
     response.headers["ETag"] = etag(seen.version)
