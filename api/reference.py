@@ -1,20 +1,22 @@
 """The API's description for people and programs, complete without the internet."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from importlib.resources import files
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from api.problems import MEDIA_TYPE
 from api.schemas.problems import ProblemOut
 
-_ASSETS: Final = ("fastapi_standalone_docs", "static/swagger")
+_ASSETS: Final = files("fastapi_standalone_docs") / "static" / "swagger"
 """Swagger UI as a package of the environment carries it; nothing else of that package is used."""
+_MEDIA_TYPES: Final = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_PIECE_BYTES: Final = 64 * 1024
 
 _PAGE: Final = """<!doctype html>
 <html lang="en">
@@ -55,7 +57,8 @@ def publish_reference(app: FastAPI) -> None:
     """Serve `/docs`, with everything it needs, and `/openapi.json`."""
     app.add_route("/docs", _page, include_in_schema=False)
     app.add_route("/docs/start.js", _start, include_in_schema=False)
-    app.mount("/docs/assets", StaticFiles(packages=[_ASSETS]))
+    for name in _MEDIA_TYPES:
+        app.add_route(f"/docs/assets/{name}", _Asset(name).answer, include_in_schema=False)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
@@ -65,6 +68,23 @@ def _page(_http: HttpRequest) -> Response:
 
 def _start(_http: HttpRequest) -> Response:
     return Response(_START, media_type="text/javascript", headers=_SAFE)
+
+
+class _Asset:
+    """A file that is read once, before anybody asks: who asks and never takes it must not hold a file open, too."""
+
+    def __init__(self, name: str) -> None:
+        self._content: Final = (_ASSETS / name).read_bytes()
+        self._media_type: Final = _MEDIA_TYPES[name]
+
+    async def answer(self, _http: HttpRequest) -> Response:
+        headers = {**_SAFE, "Content-Length": str(len(self._content)), "Cache-Control": "max-age=3600"}
+        return StreamingResponse(self._pieces(), media_type=self._media_type, headers=headers)
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Yield it piece by piece, so that of what is not taken no more than one waits in memory for each caller."""
+        for first in range(0, len(self._content), _PIECE_BYTES):
+            yield self._content[first : first + _PIECE_BYTES]
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

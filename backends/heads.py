@@ -13,6 +13,7 @@ from backends.door import Address, Door, NoAnswerError
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
 from scheduler.observed import HeadClaim, WorkerClaim
+from scheduler.requests import MOST_WORKERS
 
 BUSY_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 2.0
@@ -22,7 +23,6 @@ REST_FACTOR: Final = 10
 """How much longer a head is left alone than it took to answer: slow ones must not keep the threads from the others."""
 LONGEST_LOGGED: Final = 1000
 THREADS: Final = 8
-MOST_WORKERS: Final = 4096
 LARGEST_NAME: Final = 64
 _MOST: Final = 2**53
 

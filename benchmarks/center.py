@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -121,7 +122,8 @@ def _serving(folder: Path, database: str | None, log: IO[str]) -> Iterator[subpr
     command += ["--data", str(folder / "data"), "--port", "0", "--metrics-port", "0"]
     command += ["--node-cores", str(CORES), "--node-memory", f"{MEMORY_GIB}GiB"]
     command += ["--database", database] if database else []
-    serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder)
+    environment = os.environ | {"HAIDANG_USERS": str(folder / "users")}
+    serving = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder, env=environment)
     try:
         yield serving
     finally:

@@ -1,12 +1,19 @@
-"""Connections to the API: so many at once, and each says within a time what it wants."""
+"""Connections to the API: so many at once, and each says and takes within a time what it wants."""
 
 import asyncio
+import re
 import resource
 from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 ARRIVAL_SECONDS: Final = 10.0
+TAKING_SECONDS: Final = 10.0
+LEAST_TAKEN_BYTES: Final = 64 * 1024
+"""What has to be taken of an answer in that time, unless less is left of it: as fast as the largest call arrives."""
+MOST_BLANKS: Final = 256
+
+_TOO_BLANK: Final = re.compile(rb"(?<![ \t\r\n])[ \t\r\n]{%d}" % (MOST_BLANKS + 1))
 
 
 def most_connections() -> int:
@@ -15,24 +22,31 @@ def most_connections() -> int:
 
 
 class Connection(H11Protocol):
-    """A connection that is closed if a call does not arrive whole in time, or if there are too many.
+    """A connection that is cut if a call does not arrive whole in time, its answer is not taken, or there are too many.
 
     Whoever reaches the port needs no token to connect, tenants' code on the same machine does reach it, and a center
-    without files left to open starts and settles nothing.
+    without files left to open starts and settles nothing. A stream that waits for news has nothing left to be taken.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*args, **options)
         self._overdue: asyncio.TimerHandle | None = None
+        self._untaken: asyncio.TimerHandle | None = None
         self._most = most_connections()
+        self._end = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        # From the first byte that the other side does not take until the last: each piece waits for the one before.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > self._most:
             transport.abort()
         self._look()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_too_blank(data):
+            self.transport.abort()
+            return
         super().data_received(data)
         self._look()
 
@@ -43,6 +57,24 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_waiting()
+        self._stop_serving()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._serve_on()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_serving()
+
+    def _is_too_blank(self, data: bytes) -> bool:
+        """Tell whether more blanks came in a row than anybody writes.
+
+        The parser of headers tries each way to divide them: as many as arrive at once are minutes of work for it.
+        """
+        seen = self._end + data
+        self._end = seen[-MOST_BLANKS:]
+        return _TOO_BLANK.search(seen) is not None
 
     def _look(self) -> None:
         """Begin to wait for a whole call, go on waiting, or stop because it is there."""
@@ -57,3 +89,19 @@ class Connection(H11Protocol):
         if self._overdue is not None:
             self._overdue.cancel()
             self._overdue = None
+
+    def _serve_on(self) -> None:
+        """Wait for the other side to take what is left of an answer, or enough of it to wait once more."""
+        left = self.transport.get_write_buffer_size()
+        self._untaken = self.loop.call_later(TAKING_SECONDS, self._weigh, left)
+
+    def _weigh(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < LEAST_TAKEN_BYTES:
+            self.transport.abort()
+        else:
+            self._serve_on()
+
+    def _stop_serving(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None

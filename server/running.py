@@ -26,6 +26,7 @@ from server.announcing import Announcer, Opened
 from server.connections import Connection
 from server.founding import founding
 from server.ids import RandomIds
+from server.ports import first_open_port, warn_of_open_ports
 from server.settings import Settings, make_data_folder
 from server.wiring import Center, wire
 from store.migrating import migrate
@@ -71,6 +72,8 @@ def run(settings: Settings, announcer: Announcer) -> None:
         # asyncio sets this only on sockets that name their protocol, which `create_server` does not: without it every
         # answer on a kept connection waits 40 ms for the other side's acknowledgement.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if center.site.grounds is None and center.site.keeps_apart and not settings.trust_everyone:
+            warn_of_open_ports(listening.getsockname()[1], metrics.port, first=first_open_port())
         announcer.opened(_opened(center, settings, listening.getsockname()[1], metrics.port))
         _http_server(center).run(sockets=[listening])
 

@@ -19,6 +19,7 @@ from registry.resources import MILLI, Resources
 _SEALING_KEY: Final = "sealing.key"
 _DATABASE: Final = "haidang.sqlite"
 _SYSTEM_SCRATCH: Final = Path("/var/lib/haidang/scratch")
+_SYSTEM_USERS: Final = Path("/var/lib/haidang/users")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -38,7 +39,8 @@ class Settings(BaseSettings):
 
     `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has. `cgroup` is a folder
     of control groups that was delegated to the center: the kernel then bounds memory, not the keepers' samples.
-    `site` is the file about a Kubernetes cluster to run clusters on instead of this machine.
+    `site` is the file about a Kubernetes cluster to run clusters on instead of this machine. `users` is the folder in
+    which all centers of a machine note which uids they gave to projects.
     """
 
     model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
@@ -54,6 +56,7 @@ class Settings(BaseSettings):
     trust_everyone: bool = False
     cgroup: DirectoryPath | None = None
     site: FilePath | None = None
+    users: Path = _SYSTEM_USERS
 
     @property
     def database_url(self) -> str:

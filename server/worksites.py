@@ -85,6 +85,7 @@ def this_machine(settings: Settings) -> Worksite:
         scratch=settings.private_scratch if together else settings.public_scratch,
         environments={environment.id: Path(environment.path)},
         separate_uids=together is None,
+        users=settings.users,
         cgroup=settings.cgroup,
     )
     return Worksite(

@@ -64,6 +64,7 @@ class RealCenter:
         command = [HAIDANG, "serve", "--json", "--data", str(self._data), "--port", "0", "--metrics-port", "0"]
         command += ["--node-cores", "16", "--node-memory", "32GiB", "--trust-everyone", *self._options, *options]
         environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
+        environment["HAIDANG_USERS"] = str(self._data.parent / "users")  # not the machine's, which is for real centers
         with self._log.open("a") as log:
             self._serving = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True

@@ -44,8 +44,9 @@ class LocalBackend:
 
     `data` is a folder of the center's own, `scratch` one below which tenants' processes leave their files: as root it
     must lie where every uid can pass. `environments` are virtual environments. With `separate_uids` each project has a
-    uid of its own, counted from `first_uid`; else everything runs as the center and tenants have to trust each other.
-    `cgroup` is a folder of control groups that was delegated to the center.
+    uid of its own, counted from `first_uid` and noted in `users`, a folder that all centers of the machine share unless
+    this is the only one; else everything runs as the center and tenants have to trust each other. `cgroup` is a folder
+    of control groups that was delegated to the center.
     """
 
     def __init__(
@@ -55,12 +56,13 @@ class LocalBackend:
         scratch: Path,
         environments: Mapping[EnvironmentId, Path],
         separate_uids: bool,
+        users: Path | None = None,
         cgroup: Path | None = None,
         first_uid: int = FIRST_UID,
     ) -> None:
         self._data = data.absolute()
         self._data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._users = Users(self._data / "users", first_uid) if separate_uids else None
+        self._users = self._users_in(users or self._data / "users", first_uid) if separate_uids else None
         self._scratch = scratch.absolute()
         self._cgroup = cgroup
         self._warm = {
@@ -74,6 +76,11 @@ class LocalBackend:
         self._listeners: list[Callable[[], None]] = []
         self._bells: Bells | None = None
         self._heads = Heads(self._wake)
+
+    def _users_in(self, folder: Path, first_uid: int) -> Users:
+        users = Users(folder, self._data, first_uid)
+        users.adopt(self._data / "users")
+        return users
 
     def _warm_process(self, environment: str, python: Path | None) -> WarmProcess:
         return WarmProcess(
@@ -94,8 +101,9 @@ class LocalBackend:
         """Let go of everything; clusters that run go on, and the warm processes with them: without any they end."""
         if not self.observe().processes:
             for warm in self._warm.values():
-                if warm.is_listening():
-                    warm.order(runs.LeaveOrder())
+                warm.dismiss()
+            with contextlib.suppress(OSError):  # not there, or not empty: then it is not ours to remove
+                self._scratch.rmdir()
         self.close()
 
     def close(self) -> None:

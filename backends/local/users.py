@@ -3,6 +3,7 @@
 import contextlib
 import os
 import stat
+import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,36 +37,60 @@ def folders_of(environment: Path) -> tuple[Path, ...]:
 
 
 class Users:
-    """Uids by project, kept as one small file each: its name is the uid, its content the project."""
+    """Uids by project, kept as one small file each: its name is the uid, its content the center and the project.
 
-    def __init__(self, folder: Path, first: int = FIRST_UID) -> None:
+    `folder` is the whole machine's, so that no two of its centers give the same uid, whatever becomes of one of them;
+    `center` is the folder that tells one from the other.
+    """
+
+    def __init__(self, folder: Path, center: Path, first: int = FIRST_UID) -> None:
         self._folder = folder
-        self._first = first
+        self._center = center.resolve()
         self._lock = threading.Lock()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._uids = {
-            ProjectId(file.read_text(encoding="utf-8")): int(file.name)
-            for file in folder.iterdir()
-            if file.name.isdigit()
-        }
+        folder.chmod(0o700)
+        given = {int(file.name): _owner(file) for file in _files(folder)}
+        self._uids = {project: uid for uid, (of, project) in given.items() if of == str(self._center)}
+        self._fresh = range(max((first - 1, *given)) + 1, first + MOST_UIDS)
 
     def uid(self, project: ProjectId) -> int:
         """Return the project's uid, a new one if it has none."""
         with self._lock:
             if project not in self._uids:
-                self._uids[project] = self._give(project)
+                if not self._give(project, self._fresh):
+                    raise RuntimeError("all uids are given")
+                self._fresh = range(self._uids[project] + 1, self._fresh.stop)
             return self._uids[project]
 
-    def _give(self, project: ProjectId) -> int:
-        content = self._folder / f".{os.getpid()}"
-        content.write_text(project, encoding="utf-8")
-        start = max((self._first - 1, *self._uids.values())) + 1
+    def adopt(self, folder: Path) -> None:
+        """Take over the uids that an earlier version gave in a center's own folder, but for those that others have."""
+        for file in _files(folder) if folder.exists() else ():
+            _, project = _owner(file)
+            if project not in self._uids:
+                self._give(project, [int(file.name)])
+
+    def _give(self, project: ProjectId, uids: Iterable[int]) -> bool:
+        """Give the project the first of these uids that nobody has; False if somebody has each of them."""
+        descriptor, content = tempfile.mkstemp(prefix=".", dir=self._folder)
         try:
-            for uid in range(start, self._first + MOST_UIDS):
-                # A link is made as a whole or not at all, also when another process of the center tries the same.
+            os.write(descriptor, os.fsencode(f"{self._center} {project}"))
+            for uid in uids:
+                # A link is made as a whole or not at all, also when another center tries the same.
                 with contextlib.suppress(FileExistsError):
                     (self._folder / str(uid)).hardlink_to(content)
-                    return uid
+                    self._uids[project] = uid
+                    return True
         finally:
-            content.unlink()
-        raise RuntimeError("all uids are given")
+            os.close(descriptor)
+            Path(content).unlink()
+        return False
+
+
+def _files(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.name.isdigit()]
+
+
+def _owner(file: Path) -> tuple[str, ProjectId]:
+    """Return the center and the project that have a uid; one whose file was torn by a crash is nobody's for ever."""
+    center, _, project = os.fsdecode(file.read_bytes()).rpartition(" ")
+    return center, ProjectId(project)

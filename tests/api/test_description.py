@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -21,6 +24,7 @@ from registry.ids import Seconds
 from tests.builders import NOW
 from tests.fronts import Front
 from tests.house import ROOT
+from tests.served import served
 
 GOLDEN = ROOT / "tests" / "golden" / "openapi.json"
 
@@ -111,6 +115,33 @@ def test_the_reference_page_has_all_it_needs_and_runs_nothing_of_others(front: F
             assert not re.match(r"[a-z]*:?//", link), link
             assert client.get(f"/{link}").status_code == 200, link
     assert 'url: "openapi.json"' in client.get("/docs/start.js").text
+
+
+def test_what_the_page_needs_is_in_memory_and_nothing_else_of_its_package_is_there(front: Front) -> None:
+    client = front.client()
+    assert len(client.get("/docs/assets/swagger-ui-bundle.js").content) > 1_000_000
+    asked = client.head("/docs/assets/swagger-ui.css")
+    assert (asked.status_code, asked.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+    for other in ("", "LICENSE", "../swagger/swagger-ui.css", "%2e%2e/redoc/index.html", "swagger-ui.css%00"):
+        assert client.get(f"/docs/assets/{other}").status_code == 404, other
+
+
+def test_who_asks_for_a_file_and_does_not_take_it_holds_none_open(front: Front) -> None:
+    with served(front) as url, socket.socket() as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        stream.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        assert stream.recv(12) == b"HTTP/1.1 200"
+        for _ in range(50):
+            assert not [link for link in map(link_of, Path("/proc/self/fd").iterdir()) if "swagger-ui" in link]
+            time.sleep(0.01)
+
+
+def link_of(descriptor: Path) -> str:
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def test_health_tells_how_long_ago_each_loop_went_round(front: Front) -> None:

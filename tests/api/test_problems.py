@@ -138,6 +138,40 @@ def test_json_that_is_none_or_means_two_things_is_refused(
     assert field_of(sent(front, body)) == (field, problem)
 
 
+JSON_TYPES = [
+    "application/JSON",
+    "Application/Json; charset=utf-16",
+    " application/json ;",
+    "application/vnd.api+json",
+    "APPLICATION/X+JSON",
+]
+OTHER_TYPES = [
+    "text/json",
+    "application/jsonp",
+    "json",
+    "application/json/json",
+    "application/x-json",
+    ";application/json",
+]
+
+
+@pytest.mark.parametrize("media_type", JSON_TYPES)
+def test_however_json_is_spelt_it_is_guarded(front: Front, media_type: str) -> None:
+    ambiguous = json.dumps(a_body()).replace('"pool"', '"pool": "other", "pool"')
+    spelt = {"Content-Type": media_type}
+    assert field_of(sent(front, ambiguous, **spelt)) == ("pool", "twice")
+    for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-8-sig"):
+        assert field_of(sent(front, json.dumps(a_body()).encode(encoding), **spelt)) == ("body", "not-json")
+    assert problem_of(sent(front, '{"a":' * 100 + "1" + "}" * 100, **spelt), 413)
+    assert sent(front, json.dumps(a_body()), **spelt).status_code == 202
+
+
+@pytest.mark.parametrize("media_type", OTHER_TYPES)
+def test_what_is_not_guarded_is_not_read_as_json_either(front: Front, media_type: str) -> None:
+    ambiguous = json.dumps(a_body()).replace('"pool"', '"pool": "other", "pool"')
+    assert problem_of(sent(front, ambiguous, **{"Content-Type": media_type}), 415)
+
+
 def test_many_errors_are_told_at_once_and_not_without_end(front: Front) -> None:
     wrong = {f"unknown_{number}": 1 for number in range(500)}
     told = problem_of(front.client("alice").post("/v1/requests", json=a_body() | wrong), 422)

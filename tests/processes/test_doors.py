@@ -19,10 +19,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from backends.authority import ClusterAuthority
-from backends.door import Door, NoAnswerError
-from backends.heads import LONGEST_LOGGED, REST_FACTOR, Heads
+from backends.door import LARGEST_ANSWER_BYTES, Door, NoAnswerError
+from backends.heads import LONGEST_LOGGED, REST_FACTOR, Heads, read_claim
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
+from scheduler.requests import MOST_WORKERS
 from tests.machine import Machine, TestCluster, a_machine
 from tests.ordered import until
 
@@ -183,7 +184,7 @@ def a_tenants_head(answer: list[bytes], pause: float) -> Iterator[tuple[Credenti
         ([b"HTTP/1.1 200 OK\r\n"] + [b"A: b\r\n"] * 40, 0.1, "TimeoutError"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"] + [b" "] * 40, 0.1, "TimeoutError"),
         ([b"x" * 1000] * 40, 0, "too long a header"),
-        ([b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n"], 0, "too large"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (LARGEST_ANSWER_BYTES + 1)], 0, "too large"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}{}"], 0, "more than one"),
         ([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"], 0, "no length"),
         ([b"HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n{}"], 0, "no length"),
@@ -207,6 +208,22 @@ def test_a_head_that_answers_as_it_likes_holds_nobody_up(answer: list[bytes], pa
 def answered_with(fields: dict[str, object]) -> list[bytes]:
     body = json.dumps(fields).encode()
     return [b"HTTP/1.1 200 OK\r\n", b"Content-Length: %d\r\n\r\n" % len(body), body]
+
+
+def a_state(workers: int) -> dict[str, object]:
+    """What the head of a cluster says, each of whose workers has the longest name and the largest figures."""
+    worker = {"status": "closing_gracefully", "processing": 2**53, "bytes": 2**53, "drain": "draining"}
+    named = [worker | {"name": f"{number:x<64}"} for number in range(workers)]
+    return {"workers": named, "idle_since": None, "desired_workers": 2**53, "clients": 2**53, "tasks": 2**53}
+
+
+def test_the_largest_cluster_is_heard_and_no_head_says_much_more() -> None:
+    with a_tenants_head(answered_with(a_state(MOST_WORKERS)), 0) as (credentials, port):
+        with contextlib.closing(Door(request=STRANGER, credentials=credentials, address=("127.0.0.1", port))) as door:
+            answer = door.ask("GET", "/state")
+        assert len(read_claim(answer, now=0).workers) == MOST_WORKERS
+    assert 2 * len(json.dumps(answer)) > LARGEST_ANSWER_BYTES
+    assert len(read_claim(a_state(MOST_WORKERS + 1), now=0).workers) == MOST_WORKERS
 
 
 def test_the_longer_a_head_takes_the_less_often_it_is_asked() -> None:

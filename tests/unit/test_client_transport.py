@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
+from haidang import transport as transport_module
 from haidang.answers import WorkerRange
 from haidang.errors import (
     BusyError,
@@ -51,8 +52,9 @@ def test_a_post_with_a_key_is_asked_again_with_the_same_key_and_body() -> None:
 
 def test_a_post_that_would_do_things_twice_is_asked_once() -> None:
     with scripted([SILENT, FINE]) as center, transport_to(center.url) as transport:
-        with pytest.raises(UnreachableError, match=center.url):
+        with pytest.raises(UnreachableError, match=center.url) as away:
             transport.post("/v1/institutions", {"id": "x"})
+        assert away.value.__suppress_context__, "what a library says of sockets helps nobody"
         assert len(center.asked) == 1
 
 
@@ -162,12 +164,41 @@ def test_nobody_at_the_address_is_told_in_the_language_that_was_chosen() -> None
         transport.post("/v1/institutions", {})
 
 
+def test_after_a_while_without_an_answer_that_is_said_once_until_one_comes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport_module, "SILENCE_SECONDS", 0.01)
+    with scripted([SILENT, SILENT, SILENT, FINE]) as center, transport_to(center.url) as transport:
+        with pytest.raises(UnreachableError):
+            transport._insist(transport._http.build_request("GET", "/v1/requests"), 1)
+        transport.get("/v1/requests")
+        assert capsys.readouterr().err == f"No answer from the center at {center.url} yet; still trying.\n"
+        transport.get("/v1/requests")
+
+
 def test_the_token_and_the_language_go_with_every_call() -> None:
     with scripted([FINE]) as center, transport_to(center.url, "vi") as transport:
         transport.get("/v1/requests", {"limit": 5, "cursor": None})
     assert center.asked[0].headers["Authorization"] == "Bearer a-token"
     assert center.asked[0].headers["Accept-Language"] == "vi"
     assert center.asked[0].path == "/v1/requests?limit=5"
+
+
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST"])
+def test_localhost_is_the_address_that_a_center_listens_on_and_no_other(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with scripted([FINE]) as center, transport_to(center.url.replace("127.0.0.1", name)) as transport:
+        assert transport.get("/v1/requests/r1") == {"id": "r1"}
+        assert transport.url == center.url.replace("127.0.0.1", name)
+    assert center.asked[0].headers["Host"] == center.url.removeprefix("http://")
+
+
+@pytest.mark.parametrize("url", ["https://localhost:8787", "http://localhost.example", "http://[::1]:8787"])
+def test_where_a_certificate_is_shown_or_another_name_was_given_it_stays(url: str) -> None:
+    with transport_to(url) as transport:
+        assert str(transport._http.base_url).rstrip("/") == url
 
 
 def test_an_id_stays_one_segment_of_the_path_whatever_is_in_it() -> None:

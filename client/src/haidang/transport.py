@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import ssl
+import sys
+import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -23,10 +25,16 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
+SILENCE_SECONDS: Final = 2.0
+"""After so long without an answer somebody who sees nothing begins to wonder."""
 
+NOTHING_MORE: Final = 204
 UNAUTHORIZED: Final = 401
 # What passes by itself: too many calls, or nobody behind the proxy just now.
 _PASSING: Final = frozenset({429, 502, 503, 504})
+
+# What is meant on this machine is asked directly, whatever proxy the environment names for the rest of the world.
+_HERE: Final = "http://127.0.0.1"
 
 A = TypeVar("A", bound=Answer)
 JsonObject = dict[str, object]
@@ -43,17 +51,25 @@ class Transport:
     def __init__(self, url: str, token: str, words: Words) -> None:
         self.url: Final = url.rstrip("/")
         self._words = words
+        self._spoke_of_silence: bool | None = False
         headers = {"Authorization": f"Bearer {token}", "Accept-Language": words.language}
         self._http = httpx2.Client(
-            base_url=self.url,
+            base_url=_address(self.url),
             headers=headers,
             timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             verify=_trust(self.url),
+            mounts={_HERE: None},
         )
 
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()
+
+    def hushed(self) -> Transport:
+        """Return the same conversation for the background, where nobody waits who would have to be told."""
+        hushed = copy(self)
+        hushed._spoke_of_silence = None
+        return hushed
 
     def get(
         self,
@@ -91,19 +107,8 @@ class Transport:
         asked = {name: value for name, value in (params or {}).items() if value is not None}
         self._must_be_open()
         request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
-        for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS or not repeatable
-            try:
-                response = self._http.send(request)
-            except httpx2.TransportError as error:
-                if last:
-                    raise self._unreachable(error) from error
-                time.sleep(_pause(attempt))
-                continue
-            if response.status_code not in _PASSING or last:
-                return self._answer(response)
-            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
-        raise AssertionError("the last attempt returns or raises")
+        with self._breaking_silence():
+            return self._answer(self._insist(request, ATTEMPTS if repeatable else 1))
 
     def read(self, kind: type[A], told: object) -> A:
         """Return what the center told, as an object or as JSON text, as an answer of that kind.
@@ -120,7 +125,7 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], quiet_seconds: float) -> Generator[httpx2.Response]:
-        """Open an endless answer; silence for longer than `quiet_seconds` raises UnreachableError. Never repeated."""
+        """Open a stream of events; silence for longer than `quiet_seconds` raises UnreachableError. Never repeated."""
         self._must_be_open()
         timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS, read=quiet_seconds)
         try:
@@ -128,9 +133,45 @@ class Transport:
                 if response.is_error:
                     response.read()
                     raise self._refused(response)
+                if response.status_code != NOTHING_MORE and not _is_event_stream(response):
+                    raise self._no_center(response)
                 yield response
         except httpx2.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable(error) from None
+
+    def _insist(self, request: httpx2.Request, attempts: int) -> httpx2.Response:
+        """Return the first answer that is more than a passing no, or the last one."""
+        for attempt in range(1, attempts + 1):
+            try:
+                response = self._http.send(request)
+            except httpx2.TransportError as error:
+                if attempt == attempts:
+                    raise self._unreachable(error) from None
+                time.sleep(_pause(attempt))
+                continue
+            if response.status_code not in _PASSING:
+                self._spoke_of_silence = self._spoke_of_silence and False
+                return response
+            if attempt == attempts:
+                return response
+            time.sleep(_pause(attempt, response.headers.get("Retry-After")))
+        raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def _breaking_silence(self) -> Generator[None]:
+        """Say on stderr that no answer has come yet: once, however many calls find that out before one comes."""
+        timer = threading.Timer(SILENCE_SECONDS, self._speak_of_silence)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _speak_of_silence(self) -> None:
+        if not self._spoke_of_silence:
+            self._spoke_of_silence = True
+            sys.stderr.write(self._words("no_answer_yet", url=self.url) + "\n")
 
     def _must_be_open(self) -> None:
         if self._http.is_closed:
@@ -143,18 +184,21 @@ class Transport:
             return {}
         told = _object(response)
         if told is None:
-            raise NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
+            raise self._no_center(response)
         return told
 
     def _refused(self, response: httpx2.Response) -> RefusedError | NoCenterError:
         """Return the center's no, or that something else answered: a proxy's page has no problem in it."""
         told = _object(response)
         if told is None and response.status_code not in _PASSING:
-            return NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
+            return self._no_center(response)
         if response.status_code == UNAUTHORIZED and told:
             # The center speaks of headers, since anything may call it; whoever uses this client has a token.
             told |= {"detail": self._words("bad_token", url=self.url), "reasons": []}
         return refusal(response.status_code, told or {"detail": self._words("center_busy", url=self.url)})
+
+    def _no_center(self, response: httpx2.Response) -> NoCenterError:
+        return NoCenterError(self._words("no_center", url=self.url, status=response.status_code))
 
     def _unreachable(self, error: Exception) -> UnreachableError:
         cause = str(error) or type(error).__name__
@@ -164,6 +208,10 @@ class Transport:
 def segment(value: str) -> str:
     """Return an id as one segment of a path, whatever is in it."""
     return quote(value, safe="")
+
+
+def _is_event_stream(response: httpx2.Response) -> bool:
+    return bool(response.headers.get("Content-Type", "").startswith("text/event-stream"))
 
 
 def _object(response: httpx2.Response) -> JsonObject | None:
@@ -180,6 +228,17 @@ def _pause(attempt: int, asked: str | None = None) -> float:
         return min(LONGEST_PAUSE_SECONDS, float(asked)) + random.uniform(0.0, 0.5)  # noqa: S311 - spreads load only
     longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0**attempt)
     return random.uniform(longest / 2, longest)  # noqa: S311 - spreads load only
+
+
+def _address(url: str) -> httpx2.URL:
+    """Return where calls go; `localhost` is 127.0.0.1 only, where a center listens.
+
+    The name stands for ::1, too, which is asked first: there anybody on the machine may listen on the center's port and
+    would be sent the token. Where there is TLS, the certificate says who answers.
+    """
+    address = httpx2.URL(url)
+    is_open_name = (address.scheme, address.host) == ("http", "localhost")
+    return address.copy_with(host="127.0.0.1") if is_open_name else address
 
 
 def _trust(url: str) -> ssl.SSLContext | bool:

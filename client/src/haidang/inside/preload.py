@@ -14,7 +14,7 @@ from haidang.inside.draining import Drains
 from haidang.inside.fields import Fields, RejectedError
 
 LARGEST_NAME: Final = 64
-MOST_WORKERS: Final = 4096
+MOST_WORKERS: Final = 900
 LARGEST_BODY_BYTES: Final = 256 * 1024
 _EXTENSION: Final = "haidang"
 
