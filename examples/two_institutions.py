@@ -1,7 +1,6 @@
 """Two institutions share a center on this machine: quotas, queues, real Dask clusters, bills and metrics.
 
-A university and a company ask for compute over HTTP, exactly as they would ask a real center, and compute on images of
-handwritten digits. Everything runs in a temporary folder, on ports of loopback, and is gone at the end.
+A university and a company compute on images of digits, over HTTP as at a real center. All of it is gone at the end.
 """
 
 from __future__ import annotations
@@ -16,21 +15,27 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from haidang import Client, Cluster
+from haidang.amounts import as_written
+from haidang.words import Words
 
 GIB: Final = 1024**3
 CREDIT: Final = 1_000_000
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 30.0
 BEGAN: Final = time.monotonic()
+WORDS: Final = Words()
+SAID: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")).get(WORDS.spoken, {})
+"""What is told in a language, by what it is in English."""
 
 T = TypeVar("T")
 
@@ -90,43 +95,37 @@ COMPANY: Final = Member(
 # what is computed: real models on real images, on the workers
 
 
-def cross_validated(name: str, setting: float) -> tuple[str, float]:
+def cross_validated(name: str, setting: float) -> float:
     """Return how well a model reads digits that it has not seen: three folds, each read by what learned the others."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - imported where it computes, on the worker
-    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415 - as above
-    from sklearn.model_selection import cross_val_score  # noqa: PLC0415 - as above
-    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415 - as above
-    from sklearn.svm import SVC  # noqa: PLC0415 - as above
+    from sklearn import datasets, ensemble, model_selection, neighbors, svm  # noqa: PLC0415 - only where it computes
 
     models = {
-        "support vectors, gamma": lambda: SVC(gamma=setting),
-        "nearest neighbours, k": lambda: KNeighborsClassifier(n_neighbors=int(setting)),
-        "random forest, trees": lambda: RandomForestClassifier(n_estimators=int(setting), random_state=0),
+        "support vectors, gamma": lambda: svm.SVC(gamma=setting),
+        "nearest neighbours, k": lambda: neighbors.KNeighborsClassifier(n_neighbors=int(setting)),
+        "random forest, trees": lambda: ensemble.RandomForestClassifier(n_estimators=int(setting), random_state=0),
     }
-    images, digits = load_digits(return_X_y=True)
-    return f"{name} = {setting:g}", float(cross_val_score(models[name](), images, digits, cv=3).mean())
+    images, digits = datasets.load_digits(return_X_y=True)
+    return float(model_selection.cross_val_score(models[name](), images, digits, cv=3).mean())
 
 
 def read_when_hidden(rows: int) -> float:
     """Return how many of the second half of the images are read, when so many of their lower rows are hidden."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - imported where it computes, on the worker
-    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415 - as above
+    from sklearn import datasets, neighbors  # noqa: PLC0415 - only where it computes
 
-    images, digits = load_digits(return_X_y=True)
+    images, digits = datasets.load_digits(return_X_y=True)
     half = len(digits) // 2
     seen = images[half:].copy()
     seen[:, 64 - 8 * rows :] = 0
-    model = KNeighborsClassifier(n_neighbors=3).fit(images[:half], digits[:half])
+    model = neighbors.KNeighborsClassifier(n_neighbors=3).fit(images[:half], digits[:half])
     return float(model.score(seen, digits[half:]))
 
 
 def read_after_learning(count: int) -> float:
     """Return how many of the last 500 images are read by a model that learned from the first `count`."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - imported where it computes, on the worker
-    from sklearn.svm import SVC  # noqa: PLC0415 - as above
+    from sklearn import datasets, svm  # noqa: PLC0415 - only where it computes
 
-    images, digits = load_digits(return_X_y=True)
-    return float(SVC(gamma=0.001).fit(images[:count], digits[:count]).score(images[-500:], digits[-500:]))
+    images, digits = datasets.load_digits(return_X_y=True)
+    return float(svm.SVC(gamma=0.001).fit(images[:count], digits[:count]).score(images[-500:], digits[-500:]))
 
 
 MODELS: Final = [
@@ -144,10 +143,10 @@ def center_here(folder: Path) -> Iterator[Center]:
     """Start a center as a process of its own, and leave nothing of it behind however this ends."""
     log = folder / "serve.log"
     command = [str(Path(sys.executable).with_name("haidang")), "serve", "--json", "--data", str(folder / "data")]
-    command += ["--port", "0", "--metrics-port", "0", "--node-cores", "4", "--node-memory", "8GiB"]
     # Without root all tenants' processes run as this user; the center then wants to hear that this is meant.
-    command += ["--trust-everyone"]
+    command += ["--port", "0", "--metrics-port", "0", "--node-cores", "4", "--node-memory", "8GiB", "--trust-everyone"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HAIDANG_")}
+    clean["HAIDANG_USERS"] = str(folder / "users")
     with log.open("w") as errors:
         serving = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env=clean, start_new_session=True
@@ -186,13 +185,13 @@ def _answering(serving: subprocess.Popen[str], log: Path) -> Center:
     watchdog = threading.Timer(START_SECONDS, serving.kill)
     watchdog.start()
     try:
-        said = json.loads((serving.stdout.readline() if serving.stdout else "") or "{}")
+        begun = json.loads((serving.stdout.readline() if serving.stdout else "") or "{}")
     finally:
         watchdog.cancel()
-    if "api" not in said:
+    if "api" not in begun:
         raise DemoError(f"the center did not start:\n{log.read_text()[-2000:]}")
-    tell(f"the center answers at {said['api']}; {said['tenants']}")
-    return Center(url=said["api"], metrics=said["metrics"], token=said["token"])
+    tell("the center answers at {}; {}", begun["api"], begun["tenants"])
+    return Center(url=begun["api"], metrics=begun["metrics"], token=begun["token"])
 
 
 def end_clusters(center: Center) -> None:
@@ -242,14 +241,14 @@ def admit(admin: Client, member: Member) -> None:
         admin.call("PUT", f"/v1/shares/{share}/main", quota, headers={"If-None-Match": "*"})
     award = {"project": member.project, "micro_credits": 50 * CREDIT, "funding": member.funding}
     admin.call("POST", "/v1/allocations", {**award, "ends": int(time.time()) + 86400})
-    tell(f"{member.name}: {member.millicores / 1000} cores and 4 GiB of its own, 50 credits")
+    tell("{}: {} cores and 4 GiB of its own, 50 credits", said(member.name), number(member.millicores / 1000))
 
 
 def enrol(admin: Client, member: Member, name: str) -> Client:
     """Make a person who works on a member's project, and return the center as that person sees it."""
     person = admin.call("POST", "/v1/people", {"name": name, "role": "researcher", "reach": member.project})
     made = admin.call("POST", f"/v1/people/{person['id']}/tokens", {"label": "demo"})
-    return Client(admin.url, str(made["secret"]), project=member.project, language="en")
+    return Client(admin.url, str(made["secret"]), project=member.project)
 
 
 # the story
@@ -257,26 +256,28 @@ def enrol(admin: Client, member: Member, name: str) -> Client:
 
 def compute_side_by_side(researcher: Client, engineer: Client, student: Client, center: Center) -> str:
     """Have both institutions compute at once, and a student wait for what is left; return the student's request."""
+    university, company = said(UNIVERSITY.name), said(COMPANY.name)
     with cluster_of(researcher, UNIVERSITY, (2, 3)) as large, cluster_of(engineer, COMPANY, (2, 2)) as small:
         large.scale(3)
         models = [large.client.submit(cross_validated, *model) for model in MODELS]
         hidden = [small.client.submit(read_when_hidden, rows) for rows in range(5)]
         large.client.wait_for_workers(3, timeout=30)
-        tell(f"{UNIVERSITY.name} grew to three workers: it borrows what the company lends")
-        tell(f"in use: {use_now(center)}")
+        tell("{} grew to three workers: it borrows what the company lends", university)
+        granted, borrowed = (measured(center, f"haidang_{what}", 'resource="cpu"') for what in ("granted", "borrowed"))
+        tell("in use: {} of 4 cores, {} of them borrowed", number(granted), number(borrowed))
 
         waiting = student.submit(workers=2, cores=0.5, memory="512MiB", walltime="10m", name="learning curve").id
         told = until(lambda: next((one for one in [student.explain(waiting)] if one.reasons), None), "a reason")
-        tell(f"a student of {UNIVERSITY.name} asks for a cluster, too, and waits, place {told.place} of {told.pending}")
+        tell("a student of {} asks for a cluster, too, and waits, place {} of {}", university, told.place, told.pending)
         for reason in told.reasons:
-            tell(f"  why: {reason.sentence}")
+            tell("  why: {}", reason.sentence)
 
-        tell(f"{UNIVERSITY.name}: which model reads digits best?")
-        for name, share in sorted(large.client.gather(models), key=lambda read: -read[1]):
-            print(f"           {name:<32} {share:6.1%}")
-        tell(f"{COMPANY.name}: how dirty may a container's number be? (rows hidden, of 8)")
-        for rows, share in enumerate(small.client.gather(hidden)):
-            print(f"           {rows:<32} {share:6.1%}")
+        tell("{}: which model reads digits best?", university)
+        tell("{}: how dirty may a container's number be? (rows hidden, of 8)", company)
+        names = [f"{said(name)} = {number(setting)}" for name, setting in MODELS]
+        tell_as_it_comes([*models, *hidden], [*names, *(said("{} rows hidden", rows) for rows in range(5))])
+        best, name = max(zip(large.client.gather(models), names, strict=True))
+        tell("best: {} ({})", name, number(best, ".1%"))
     return waiting
 
 
@@ -284,18 +285,18 @@ def cluster_of(person: Client, member: Member, workers: tuple[int, int]) -> Clus
     """Return a member's cluster, once it runs."""
     began = time.monotonic()
     cluster = person.cluster(workers=workers, cores=0.5, memory="512MiB", walltime="10m", progress=False)
-    tell(f"{member.name} has a Dask cluster of {workers[0]} workers after {time.monotonic() - began:.2f} s")
+    seconds = number(time.monotonic() - began, ".2f")
+    tell("{} has a Dask cluster of {} workers after {} s", said(member.name), workers[0], seconds)
     return cluster
 
 
 def compute_after_waiting(student: Client, waiting: str) -> None:
     """Have the student's cluster start, now that there is room, and compute."""
-    with student.connect(waiting, patience="60s") as cluster:
+    with student.connect(waiting, patience="60s", progress=False) as cluster:
         tell("the university's first cluster is closed, and the student's runs: how many examples are enough?")
         counts = [50, 100, 200, 400, 800, 1200]
-        shares = cluster.client.gather(cluster.client.map(read_after_learning, counts))
-        for count, share in zip(counts, shares, strict=True):
-            print(f"           {count:<32} {share:6.1%}")
+        names = [said("{} examples", number(count, ",")) for count in counts]
+        tell_as_it_comes(cluster.client.map(read_after_learning, counts), names)
     student.cancel(waiting)
     list(student.events(waiting))  # to its end, so that all of it is on the bill
 
@@ -304,51 +305,34 @@ def bill(center: Center, admin: Client, began: float) -> None:
     """Print what each project pays, and hold the metrics against the ledger to the last core-millisecond."""
     until(lambda: not list(admin.requests(state="placed")), "every cluster has ended")
     seconds = time.monotonic() - began
-    measured = metrics(center)
     used = Decimal(0)
-    print(f"\n           {'project':<24} {'core-seconds':>12} {'GiB-seconds':>12} {'paid':>10} {'left':>10}  credits")
+    print("\n" + said("           project                  core-seconds  GiB-seconds       paid       left  credits"))
     for member in (UNIVERSITY, COMPANY):
-        said = admin.usage(member.project)
-        core_seconds = Decimal(said.usage.core_milliseconds) / 1000
-        paid, left = said.charged_micro_credits / CREDIT, said.available_micro_credits / CREDIT
-        gib_seconds = said.usage.mib_seconds / 1024
-        print(f"           {member.project:<24} {core_seconds:>12} {gib_seconds:>12.1f} {paid:>10.6f} {left:>10.6f}")
-        shown = sum((value for labels, value in measured["haidang_used_core_seconds_total"]
-                     if f'institution="{member.id}"' in labels), Decimal(0))  # fmt: skip
+        told = admin.usage(member.project)
+        core_seconds = Decimal(told.usage.core_milliseconds) / 1000
+        paid, left = told.charged_micro_credits / CREDIT, told.available_micro_credits / CREDIT
+        row = f"{core_seconds:>12} {told.usage.mib_seconds / 1024:>12.1f} {paid:>10.6f} {left:>10.6f}"
+        print(f"           {member.project:<24}", as_written(row, WORDS))
+        shown = measured(center, "haidang_used_core_seconds_total", f'institution="{member.id}"')
         if shown != core_seconds:
             raise DemoError(f"{member.id}: the metric says {shown} core-seconds, the ledger {core_seconds}")
         used += core_seconds
-    accounts = admin.call("GET", "/v1/ledger/balances")["items"]
-    total = sum(int(account["micro_credits"]) for account in accounts) if isinstance(accounts, list) else None
-    if total != 0:
+    accounts: Any = admin.call("GET", "/v1/ledger/balances")["items"]
+    if total := sum(account["micro_credits"] for account in accounts):
         raise DemoError(f"all accounts sum to {total} millionths of a credit, not to zero")
-    print()
-    tell(f"utilization: {used} of {4 * seconds:.0f} core-seconds that there were ({used / Decimal(4 * seconds):.0%})")
+    amounts = number(used, "f"), number(4 * seconds, ".0f"), number(used / Decimal(4 * seconds), ".0%")
+    tell("utilization: {} of {} core-seconds that there were ({})", *amounts)
     tell("checked: metrics and ledger agree to the core-millisecond, and all accounts sum to zero")
-
-
-def use_now(center: Center) -> str:
-    """Return how much of the center's cores is in use right now, by the metrics."""
-    measured = metrics(center)
-
-    def cores(name: str) -> Decimal:
-        return sum((value for labels, value in measured[name] if 'resource="cpu"' in labels), Decimal(0))
-
-    granted, capacity = cores("haidang_granted"), cores("haidang_capacity")
-    return f"{granted} of {capacity} cores ({granted / capacity:.0%}), {cores('haidang_borrowed')} of them borrowed"
 
 
 # small things
 
 
-def metrics(center: Center) -> dict[str, list[tuple[str, Decimal]]]:
-    """Return every metric by its name: the labels and the value of each series."""
-    found: dict[str, list[tuple[str, Decimal]]] = {}
+def measured(center: Center, name: str, label: str) -> Decimal:
+    """Return the sum of a metric over its series with a label."""
     with urllib.request.urlopen(center.metrics, timeout=10) as page:  # noqa: S310 - an address of this machine
-        for line in page.read().decode().splitlines():
-            if read := re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line):
-                found.setdefault(read[1], []).append((read[2] or "", Decimal(read[3])))
-    return found
+        series = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", page.read().decode(), re.MULTILINE)
+    return sum((Decimal(value) for labels, value in series if label in labels), Decimal(0))
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float = STOP_SECONDS) -> T:
@@ -361,14 +345,34 @@ def until(look: Callable[[], T | None], what: str, seconds: float = STOP_SECONDS
     return found
 
 
-def tell(what: str) -> None:
+def tell_as_it_comes(futures: Sequence[Any], names: Sequence[str]) -> None:
+    """Tell each share as soon as it is known."""
+    left = dict(zip(futures, names, strict=True))
+    while left:
+        for future in [one for one in left if one.done()]:
+            tell("  {:<34} {}", left.pop(future), number(future.result(), "6.1%"))
+        time.sleep(0.05)
+
+
+def tell(what: str, *values: object) -> None:
     """Say what happens, with the seconds since the beginning."""
-    print(f"[{time.monotonic() - BEGAN:6.1f}s] {what}", flush=True)
+    print(f"[{number(time.monotonic() - BEGAN, '6.1f')}s] {said(what, *values)}", flush=True)
+
+
+def said(what: str, *values: object) -> str:
+    """Return a sentence in the language that was chosen, with its values."""
+    return str(SAID.get(what, what)).format(*values)
+
+
+def number(amount: float | Decimal, form: str = "g") -> str:
+    """Return a number as that language writes it."""
+    return as_written(format(amount, form), WORDS)
 
 
 def main() -> int:
     """Tell the story; 0 if everything was as it has to be."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to stop, it cleans up as at Ctrl-C
+    tell("starting a center ...")
     try:
         with tempfile.TemporaryDirectory(prefix="haidang-demo-") as folder, center_here(Path(folder)) as center:
             began = time.monotonic()

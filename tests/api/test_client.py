@@ -109,7 +109,7 @@ def test_why_a_request_waits_is_told_in_the_language_of_the_client(front: Front,
         told = alice.explain(alice.submit(workers=4, cores=1).id)
         assert (told.place, told.pending) == (1, 1)
         assert told.reasons
-        assert all(("cụm" in reason.sentence) == (language == "vi") for reason in told.reasons)
+        assert all(("cụm máy" in reason.sentence.lower()) == (language == "vi") for reason in told.reasons)
 
 
 def test_events_are_told_from_the_first_to_the_last_and_after_any_of_them(front: Front, alice: Client) -> None:
@@ -128,6 +128,20 @@ def test_events_are_told_from_the_first_to_the_last_and_after_any_of_them(front:
     ]
     assert list(alice.events(request, since=told[1].id)) == told[2:]
     assert list(alice.events(request, since=told[-1].id)) == []
+
+
+def test_clusters_are_listed_with_the_workers_that_run_and_what_happened_so_far_is_told_at_once(
+    front: Front, alice: Client
+) -> None:
+    request = alice.submit(workers=(2, 3)).id
+    assert list(alice.clusters()) == []
+    front.cycle()
+    assert [(one.id, one.workers.ready, one.workers.max) for one in alice.clusters()] == [(request, 0, 3)]
+    front.start(request)
+    assert [one.workers.ready for one in alice.clusters()] == [2]
+    assert alice.request(request).workers_ready == 2
+    kinds = [event.kind for event in alice.events(request, wait=False)]
+    assert (kinds[0], kinds[-1]) == ("submitted", "running")
 
 
 def test_events_come_while_they_happen(front: Front, alice: Client) -> None:
@@ -158,7 +172,7 @@ def test_who_waits_is_told_why_and_then_that_it_runs(
     with meanwhile(make_room, 1.0):
         alice.wait(waiting)
     shown = capsys.readouterr().err
-    assert "place 1 of 1 in the queue" in shown
+    assert f"Request {waiting} waits: place 1 of 1 in the queue; " in shown
     assert alice.request(waiting).phase == "running"
     assert shown.rstrip().endswith("runs")
 

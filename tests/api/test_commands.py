@@ -2,15 +2,23 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from haidang.amounts import write_seconds
 from haidang.commands import main
 
+from operations.metering import settle
+from scheduler.observed import Cause
+from scheduler.policy import DEFAULT_POLICY
+from scheduler.requests import DEFAULT_IDLE_SECONDS, RequestClass
+from tests import fronts
 from tests.fronts import Front
 from tests.served import served
 
@@ -72,7 +80,7 @@ def test_why_says_the_place_and_every_reason(alice: Terminal, front: Front) -> N
     first, *reasons = alice.told("why", request).splitlines()
     assert first == f"Request {request} waits: place 1 of 1 in the queue"
     assert reasons
-    assert all(reason.startswith(("  - ", "expected")) for reason in reasons)
+    assert all(reason.startswith("  - ") for reason in reasons), "the start is protected, and one of them says so"
     assert alice.told("why", request, "--language", "vi").startswith(f"Yêu cầu {request} đang chờ")
 
 
@@ -91,17 +99,30 @@ def test_the_bill_is_in_credits(alice: Terminal) -> None:
     bill = alice.told("usage")
     assert bill.startswith("Bill of vmu.vision")
     assert "1,000,000.00" in bill
-    assert "TÍN CHỈ" in alice.told("usage", "--language=vi")
+    vietnamese = alice.told("usage", "--language=vi")
+    assert "ĐIỂM" in vietnamese
+    assert "1.000.000,00" in vietnamese
 
 
 @pytest.mark.parametrize(
     ("arguments", "settings", "code", "words"),
     [
         (["submit", "--workers", "9999"], {}, 1, "workers"),
-        (["submit", "--walltime", "3"], {}, 2, "walltime: '3' is not a length of time"),
+        (["submit", "--walltime", "3"], {}, 2, "--walltime: '3' is not a length of time"),
+        (["submit", "--walltime", "60d"], {}, 1, "--walltime: at most 30d"),
+        (["submit", "--idle", "1s"], {}, 1, "--idle: at least 10s"),
+        (["submit", "--memory", "1MiB"], {}, 1, "--memory: at least 16MiB"),
+        (["submit", "--workers", "0"], {}, 1, "--workers: at least 1"),
+        (["submit", "--class", "foo"], {}, 1, "--class: one of urgent, interactive, normal, course, scavenger"),
+        (["submit", "--environment", "Foo"], {}, 1, "--environment: it has to be small letters"),
+        (["submit", "--environment", "foo"], {}, 1, "--environment: The center has no environment foo"),
+        (["submit", "--project", "foo"], {}, 1, "--project: it has to be an institution and its project"),
+        (["submit", "--pool", "foo"], {}, 1, "--pool: there is no foo"),
+        (["submit", "--key", "khóa"], {}, 2, "--key: 'khóa' is not a key"),
         (["submit", "--gpus", "a100"], {}, 2, "a100=1"),
         (["submit", "--nonsense"], {}, 2, "--nonsense"),
         (["cancel"], {}, 2, "ID"),
+        (["cancel", ANY_ID], {}, 1, f"{ANY_ID}: There is no such request"),
         (["why", ANY_ID], {}, 1, "no such request"),
         (["queue"], {"HAIDANG_TOKEN": "wrong"}, 1, "HAIDANG_TOKEN"),
         (["queue"], {"HAIDANG_TOKEN": ""}, 2, "HAIDANG_TOKEN"),
@@ -124,12 +145,16 @@ def test_what_goes_wrong_is_a_sentence_on_stderr_and_an_exit_code(
 def test_several_reasons_are_a_line_each_and_json_for_programs(alice: Terminal) -> None:
     asked = ["submit", "--workers", "100-200", "--cores", "64", "--memory", "1TiB"]
     title, *reasons = alice.run(*asked).stderr.splitlines()
+    made_up = [reason for reason in reasons if not reason.startswith("  - ")]
     assert title.endswith(":")
-    assert len(reasons) > 1
-    assert all(reason.startswith("  - ") for reason in reasons)
+    assert len(reasons) - len(made_up) > 1
+    assert made_up == [
+        "Cores: 100 x 64 for workers and 1.5 for the Dask scheduler.",
+        "Memory: 100 x 1TiB for workers and 1.781GiB for the Dask scheduler.",
+    ]
     problem = json.loads(alice.run(*asked, "--json").stderr)
     assert problem["status"] == 422
-    assert len(problem["reasons"]) == len(reasons)
+    assert len(problem["reasons"]) == len(reasons) - len(made_up)
 
 
 def test_help_is_in_both_languages_and_names_what_others_add(alice: Terminal) -> None:
@@ -162,3 +187,94 @@ def test_importing_the_package_loads_nothing_and_asking_loads_no_dask() -> None:
     asking = "from haidang import Client; import sys; assert not {'distributed', 'dask'} & set(sys.modules)"
     for program in (light, asking):
         subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_each_of_several_is_done_and_told_whatever_becomes_of_the_others(alice: Terminal) -> None:
+    one, other = submitted(alice), submitted(alice)
+    held = alice.run("hold", one, ANY_ID, other)
+    assert held.exit_code == 1
+    assert [line.split()[1] for line in held.stdout.splitlines()] == [one, other]
+    assert held.stderr == f"{ANY_ID}: There is no such request, or none that you may see.\n"
+    ended = alice.run("cancel", ANY_ID, one, other, "--json")
+    assert ended.exit_code == 1
+    assert [request["id"] for request in json.loads(ended.stdout)] == [one, other]
+    assert json.loads(ended.stderr)["id"] == ANY_ID
+    released = alice.run("release", one)
+    assert (released.exit_code, released.stdout) == (1, "")
+    assert released.stderr == f"{one}: Only a request that waits can be held or released; this one has ended.\n"
+
+
+def test_what_would_fail_for_each_is_told_once(alice: Terminal) -> None:
+    result = alice.run("cancel", ANY_ID, ANY_ID, HAIDANG_TOKEN="wrong")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_running_cluster_is_shown_with_its_workers_and_its_end(alice: Terminal, front: Front) -> None:
+    request = submitted(alice)
+    waiting = re.search(r"since \d\d:\d\d on \d\d/\d\d/\d{4}", alice.told("queue"))
+    assert waiting
+    front.cycle()
+    front.start(request)
+    assert re.search(r"1 of 1 .* until 16:00 on 15/01/2027", alice.told("queue"))
+    assert alice.told("why", request) == f"Cluster {request} runs: 1 of 1 workers, until 16:00 on 15/01/2027 (UTC+7)\n"
+    assert "1 / 1 worker, đến 16:00 ngày 15/01/2027 (UTC+7)" in alice.told("why", request, "--language", "vi")
+    alice.told("cancel", request)
+    assert alice.told("why", request).splitlines()[1] == "Why: it was cancelled."
+
+
+def test_the_queue_tells_in_words_why_something_waits(alice: Terminal, front: Front) -> None:
+    submitted(alice, "--cores", "7")
+    front.cycle()
+    submitted(alice, "--cores", "2")
+    front.cycle()
+    assert "The nodes are full" in alice.told("queue")
+    assert "Cụm máy đang đầy" in alice.told("queue", "--language", "vi")
+
+
+def test_why_tells_how_processes_ended(alice: Terminal, front: Front) -> None:
+    request = submitted(alice)
+    front.cycle()
+    front.start(request)
+    (worker,) = (slot for slot in front._slots(request) if slot.ordinal == 1)
+    detail = "1390710784 bytes of memory used, 1073741824 allowed"
+    seen = replace(fronts._seen(worker, front.clock.now()), ended=front.clock.now(), cause=Cause.MEMORY, detail=detail)
+    front.store.transact(settle, seen, DEFAULT_POLICY, now=front.clock.now())
+    told = alice.told("why", request).splitlines()
+    how = "worker 1 used more memory than it has and was ended (1.295GiB used, 1GiB allowed)"
+    assert told[1:] == [
+        "Processes that ended before they should:",
+        f"  - {how}, at 15:00 on 15/01/2027 (UTC+7)",
+    ]
+    story = json.loads(alice.told("why", request, "--json"))
+    assert story["events"][-1]["details"]["cause"] == "memory"
+    assert story["request"]["id"] == request
+
+
+def test_programs_get_codes_of_one_kind_and_nothing_that_the_center_has_not_said(alice: Terminal) -> None:
+    codes = [
+        json.loads(alice.run(*asked, "--json", **settings).stderr.splitlines()[-1])["code"]
+        for asked, settings in (
+            (["submit", "--walltime", "3"], {}),
+            (["submit", "--pool", "foo"], {}),
+            (["queue"], {"HAIDANG_URL": "http://127.0.0.1:9"}),
+            (["submit", "--workers", "1", "--wait", "--patience", "1s"], {}),
+        )
+    ]
+    assert codes == ["argument", "not-there", "unreachable", "waited-too-long"]
+    (listed,) = json.loads(alice.told("queue", "--all", "--json"))
+    assert "processes" not in listed
+
+
+def test_warnings_are_sentences_of_one_line(alice: Terminal) -> None:
+    result = alice.run("queue", "--language", "fr")
+    assert result.exit_code == 0
+    assert result.stderr == "'fr' is not a language of haidang, which speaks en, vi. It goes on in English.\n"
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_help_tells_the_choices_and_the_defaults_of_the_center(alice: Terminal, language: str) -> None:
+    told = " ".join(alice.told("submit", "--help", "--language", language).split())
+    assert all(one.value in told for one in RequestClass)
+    assert write_seconds(DEFAULT_IDLE_SECONDS) in told
+    assert "'default'" in told

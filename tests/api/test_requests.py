@@ -185,7 +185,7 @@ def test_only_what_waits_can_be_held(front: Front) -> None:
     assert refused.json()["reasons"] == [
         {
             "code": "not-pending",
-            "sentence": "Only a request that waits can be held or released; this one is placed but not ready.",
+            "sentence": "Only a request that waits can be held or released; this one has been placed.",
             "state": "placed",
         }
     ]

@@ -5,13 +5,16 @@ from decimal import Decimal
 
 import pytest
 from haidang.amounts import (
+    as_written,
     read_bytes,
     read_millicores,
     read_seconds,
     read_workers,
     write_bytes,
     write_cores,
+    write_number,
     write_seconds,
+    write_time,
 )
 from haidang.errors import ArgumentError
 from haidang.words import LANGUAGES, Words
@@ -136,3 +139,11 @@ def test_a_refused_argument_is_explained_in_the_language_that_was_chosen(languag
     with pytest.raises(ArgumentError) as refused:
         read_bytes("2G", "memory", Words(language))
     assert ("bộ nhớ" in str(refused.value)) == (language == "vi")
+
+
+def test_numbers_and_moments_are_written_as_the_language_does() -> None:
+    vietnamese = Words("vi")
+    assert write_number(1234567.5, 2, ENGLISH) == "1,234,567.50"
+    assert write_number(Decimal("1234567.5"), 2, vietnamese) == "1.234.567,50"
+    assert as_written("0.54", vietnamese) == "0,54"
+    assert (write_time(0, ENGLISH), write_time(0, vietnamese)) == ("07:00 on 01/01/1970", "07:00 ngày 01/01/1970")

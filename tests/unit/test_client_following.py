@@ -1,12 +1,13 @@
 """Following events survives whatever lies between a client and its center."""
 
 import json
+import threading
 from contextlib import closing
 
 import pytest
 from haidang.answers import Event
 from haidang.errors import UnknownError
-from haidang.following import EventQueue, follow
+from haidang.following import EventQueue, follow, so_far
 from haidang.transport import Transport
 from haidang.words import Words
 
@@ -104,3 +105,24 @@ def test_a_queue_raises_what_following_raised() -> None:
         events = EventQueue(transport, "r1", until=frozenset())
         with pytest.raises(UnknownError):
             events.next(5)
+
+
+def test_what_happened_so_far_is_told_without_waiting_for_more() -> None:
+    with (
+        scripted([page(SUBMITTED, more="x"), page(PLACED)]) as center,
+        closing(Transport(center.url, "a-token", Words("en"))) as transport,
+    ):
+        assert [one.kind for one in so_far(transport, "r1")] == ["submitted", "placed"]
+
+
+def test_following_ends_at_a_heartbeat_when_nothing_is_wanted_any_more() -> None:
+    with (
+        scripted([stream(SUBMITTED, PLACED)]) as center,
+        closing(Transport(center.url, "a-token", Words("en"))) as transport,
+    ):
+        left = threading.Event()
+        events = follow(transport, "r1", wanted=lambda: not left.is_set())
+        assert next(events).kind == "submitted"
+        left.set()
+        assert list(events) == []
+        assert len(center.asked) == 1

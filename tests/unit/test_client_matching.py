@@ -1,11 +1,12 @@
 """A client that cannot work with a cluster is told so, with the command that builds one that can."""
 
+import re
 import sys
 
 import pytest
 from haidang.answers import Environment
 from haidang.errors import EnvironmentMismatchError
-from haidang.matching import installed_distributed, matching_command, need_match
+from haidang.matching import installed_distributed, installing_command, matching_command, need_match
 from haidang.words import Words
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -30,6 +31,18 @@ def test_another_python_or_another_distributed_does_not(environment: Environment
     assert mismatch.value.command in str(mismatch.value)
 
 
-def test_the_command_names_the_minor_and_the_exact_version() -> None:
-    command = matching_command(an_environment(python="3.13.2", distributed="2026.8.0"))
-    assert command == 'uv venv --python 3.13 && uv pip install "haidang[dask]" distributed==2026.8.0'
+def test_the_command_pins_what_the_cluster_has() -> None:
+    command = matching_command(an_environment(distributed="2026.8.0"))
+    assert command == 'pip install "distributed==2026.8.0" "dask==2026.8.0"'
+
+
+def test_another_python_needs_a_new_place_into_which_this_client_comes_from_where_it_came() -> None:
+    begins, _, pins = matching_command(an_environment(python="3.99.2", distributed="2026.8.0")).partition("[dask]")
+    assert begins == 'uv venv --python 3.99 && uv pip install "haidang'
+    assert pins.startswith(" @ file://")
+    assert pins.endswith('" "distributed==2026.8.0" "dask==2026.8.0"')
+
+
+def test_dask_is_installed_without_an_index_that_has_this_client() -> None:
+    assert re.match(r'pip install "dask>=\S+" "distributed>=\S+"', installing_command())
+    assert "haidang" not in installing_command()

@@ -4,9 +4,11 @@ import io
 import re
 import sys
 import time
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from haidang.amounts import write_moment
 from haidang.progress import (
     LogLines,
     NotebookCell,
@@ -19,7 +21,7 @@ from haidang.progress import (
     width_of,
 )
 from haidang.tables import table
-from haidang.words import Words
+from haidang.words import LANGUAGES, Words
 
 ENGLISH = Words("en")
 WAITING = Standing(
@@ -87,6 +89,27 @@ def test_a_log_has_a_line_for_each_change_and_none_for_the_time() -> None:
     display.show(STARTING, 3.0)
     display.close()
     assert [line.split("]")[0] for line in log.getvalue().splitlines()] == ["[0s", "[3s"]
+
+
+def test_a_log_has_one_sentence_a_line() -> None:
+    log = io.StringIO()
+    standing = replace(WAITING, reasons=("The nodes are full. Wait.", "The quota is full."), expected=None)
+    LogLines(log, ENGLISH).show(standing, 0.0)
+    assert (
+        log.getvalue()
+        == "[0s] Request r1 waits: place 3 of 7 in the queue; The nodes are full. Wait; The quota is full\n"
+    )
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_protected_start_is_said_once(language: str) -> None:
+    words = Words(language)
+    assert WAITING.expected is not None
+    when = write_moment(WAITING.expected, words)
+    assert len(sentences(WAITING, words)) == 4
+    assert sentences(WAITING, words)[-1].endswith(when)
+    told = replace(WAITING, reasons=(f"Its start is protected from {when} at the latest.",))
+    assert len(sentences(told, words)) == 3
 
 
 def test_a_notebook_has_one_output_that_is_updated_and_trusts_no_text() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
-from haidang import transport as transport_module
 from haidang.answers import WorkerRange
 from haidang.errors import (
     BusyError,
@@ -32,6 +31,12 @@ SILENT = Scripted(hang_up=True)
 @contextmanager
 def transport_to(url: str, language: str = "en") -> Generator[Transport]:
     with closing(Transport(url, "a-token", Words(language))) as transport:
+        yield transport
+
+
+@contextmanager
+def impatient_to(url: str) -> Generator[Transport]:
+    with closing(Transport(url, "a-token", Words("en"), silence_seconds=0.01)) as transport:
         yield transport
 
 
@@ -164,16 +169,19 @@ def test_nobody_at_the_address_is_told_in_the_language_that_was_chosen() -> None
         transport.post("/v1/institutions", {})
 
 
-def test_after_a_while_without_an_answer_that_is_said_once_until_one_comes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_after_a_while_without_an_answer_that_is_said_once_until_one_comes(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted([SILENT, SILENT, FINE, SILENT, FINE]) as center, impatient_to(center.url) as transport:
+        for _ in range(2):
+            transport.get("/v1/requests")
+            assert capsys.readouterr().err == f"No answer from the center at {center.url} yet; still trying.\n"
+
+
+def test_nobody_is_told_that_an_answer_takes_long_which_only_the_background_waits_for(
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(transport_module, "SILENCE_SECONDS", 0.01)
-    with scripted([SILENT, SILENT, SILENT, FINE]) as center, transport_to(center.url) as transport:
-        with pytest.raises(UnreachableError):
-            transport._insist(transport._http.build_request("GET", "/v1/requests"), 1)
-        transport.get("/v1/requests")
-        assert capsys.readouterr().err == f"No answer from the center at {center.url} yet; still trying.\n"
-        transport.get("/v1/requests")
+    with scripted([SILENT, FINE]) as center, impatient_to(center.url) as transport:
+        assert transport.hushed().get("/v1/requests") == {"id": "r1"}
+        assert capsys.readouterr().err == ""
 
 
 def test_the_token_and_the_language_go_with_every_call() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeGuard
 
@@ -13,6 +13,9 @@ Cores = int | float | str | Decimal
 Bytes = int | str
 Walltime = int | str | timedelta
 Workers = int | str | tuple[int, int]
+
+CLOCK: Final = timezone(timedelta(hours=7))
+"""The clock on the city's walls, by which the center tells times, too, wherever its users are."""
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -116,6 +119,26 @@ def write_bytes(size: int) -> str:
 def write_cores(millicores: int) -> str:
     """Write cores for people: `1`, `0.5`, `12.25`."""
     return f"{Decimal(millicores) / 1000:f}"
+
+
+def write_time(moment: int, words: Words) -> str:
+    """Write a moment, in seconds since 1970, for a place that says which clock is meant: `07:09 on 26/11/2026`."""
+    return datetime.fromtimestamp(moment, CLOCK).strftime(words("time"))
+
+
+def write_moment(moment: int, words: Words) -> str:
+    """Write a moment as the center's sentences do: `07:09 on 26/11/2026 (UTC+7)`."""
+    return words("moment", time=write_time(moment, words))
+
+
+def write_number(number: float | Decimal, places: int, words: Words) -> str:
+    """Write a number with so many places behind the point, in groups of three: `1,234.50`, in Vietnamese `1.234,50`."""
+    return as_written(f"{number:,.{places}f}", words)
+
+
+def as_written(numeral: str, words: Words) -> str:
+    """Return an English numeral with the point and the comma of the language."""
+    return numeral.translate(str.maketrans(",.", words("separators")))
 
 
 def _written_seconds(text: str) -> Decimal | None:

@@ -62,6 +62,7 @@ class Request(Answer):
     placed: int | None = None
     deadline: int | None = None
     ended: int | None = None
+    ending: str | None = None
     end: str | None = None
     processes: tuple[Process, ...] = ()
 
@@ -69,6 +70,11 @@ class Request(Answer):
     def stands(self) -> str:
         """The phase of its cluster, or its state while it has none."""
         return self.phase or self.state
+
+    @property
+    def workers_ready(self) -> int:
+        """How many of its workers answer; known of a single request, a list does not tell it."""
+        return sum(process.ready for process in self.processes if process.part != "head")
 
 
 class ToldReason(Answer):
@@ -94,6 +100,13 @@ class Event(Answer):
     at: int
     kind: str
     details: dict[str, str] = {}
+
+
+class Account(Explanation):
+    """Everything that the center says about one request: where it stands, what it is, what happened to it."""
+
+    request: Request
+    events: tuple[Event, ...] = ()
 
 
 class Environment(Answer):

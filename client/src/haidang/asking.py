@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import click
 
-from haidang.answers import Request
-from haidang.desk import INTERRUPTED, CenterCommand, Desk
-from haidang.errors import ArgumentError, WaitedTooLongError
+from haidang.amounts import read_bytes, read_millicores, read_workers
+from haidang.answers import Amounts, Request
+from haidang.desk import INTERRUPTED, REFUSED, CenterCommand, Desk, complain
+from haidang.errors import (
+    ArgumentError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    UnknownError,
+    WaitedTooLongError,
+)
+from haidang.refusals import made_up
 from haidang.words import Words
+
+ABOUT_ONE: Final = (ConflictError, ForbiddenError, InvalidError, UnknownError)
+"""What the center says no to for one request; any other failure would meet the next one as well."""
 
 _REQUEST_IDS = click.argument("request_ids", metavar="ID...", nargs=-1, required=True)
 
 
 @click.command(cls=CenterCommand, help="help_submit")
 @click.option("--project", metavar="ID", help="help_project")
-@click.option("--workers", default="2-8", show_default=True, metavar="MIN-MAX", help="help_workers")
+@click.option("--workers", default="1-4", show_default=True, metavar="MIN-MAX", help="help_workers")
 @click.option("--cores", default="1", show_default=True, metavar="N", help="help_cores")
 @click.option("--memory", default="2GiB", show_default=True, metavar="SIZE", help="help_memory")
 @click.option("--gpus", multiple=True, metavar="MODEL=N", help="help_gpus")
@@ -33,37 +46,20 @@ _REQUEST_IDS = click.argument("request_ids", metavar="ID...", nargs=-1, required
 @click.pass_obj
 def submit(
     desk: Desk,
+    /,
     *,
-    project: str | None,
-    workers: str,
-    cores: str,
-    memory: str,
     gpus: tuple[str, ...],
-    walltime: str,
-    idle: str | None,
-    pool: str | None,
-    request_class: str | None,
-    environment: str | None,
-    name: str,
-    key: str | None,
     wait: bool,
     patience: str | None,
+    **asked: Any,  # noqa: ANN401 - click's own types; the client reads each
 ) -> None:
     """Ask for a cluster; the id alone goes to stdout, so that a script can take it."""
-    request = desk.center.submit(
-        project=project,
-        workers=workers,
-        cores=cores,
-        memory=memory,
-        gpus=_devices(gpus, desk.words),
-        walltime=walltime,
-        idle=idle,
-        pool=pool,
-        request_class=request_class,
-        environment=environment,
-        name=name,
-        key=key,
-    )
+    try:
+        request = desk.center.submit(gpus=_devices(gpus, desk.words), **asked)
+    except InvalidError as error:
+        for line in _made_up(error, asked, desk.words):
+            error.add_note(line)
+        raise
     if not desk.as_json:
         click.echo(request.id)
     if wait:
@@ -80,7 +76,7 @@ def submit(
 @click.pass_obj
 def cancel(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
     """End requests, whether they wait or run."""
-    _tell(desk, [desk.center.cancel(one) for one in request_ids])
+    _each(desk, request_ids, desk.center.cancel)
 
 
 @click.command(cls=CenterCommand, help="help_hold")
@@ -88,7 +84,7 @@ def cancel(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
 @click.pass_obj
 def hold(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
     """Keep waiting requests from starting."""
-    _tell(desk, [desk.center.hold(one) for one in request_ids])
+    _each(desk, request_ids, desk.center.hold)
 
 
 @click.command(cls=CenterCommand, help="help_release")
@@ -96,13 +92,32 @@ def hold(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
 @click.pass_obj
 def release(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
     """Let held requests take their turn again."""
-    _tell(desk, [desk.center.release(one) for one in request_ids])
+    _each(desk, request_ids, desk.center.release)
 
 
-def _tell(desk: Desk, requests: list[Request]) -> None:
-    """Print one object for one id and a list for several, as they were asked for; people get a line each."""
-    answer = requests[0] if len(requests) == 1 else requests
-    desk.tell(answer, lambda: (_line(request, desk.words) for request in requests))
+def _each(desk: Desk, request_ids: tuple[str, ...], do: Callable[[str], Request]) -> None:
+    """Do it to each, whatever becomes of the others, and tell at once what was done; the exit code tells of any no.
+
+    Programs get one object for one id and a list of what was done for several, people a line each.
+    """
+    several = len(request_ids) > 1
+    done: list[Request] = []
+    refused = False
+    try:
+        for request_id in request_ids:
+            try:
+                done.append(do(request_id))
+            except ABOUT_ONE as error:
+                refused = True
+                complain(error, desk.words, as_json=desk.as_json, about=request_id)
+            else:
+                if not desk.as_json:
+                    click.echo(_line(done[-1], desk.words))
+    finally:
+        if desk.as_json and (several or done):
+            desk.tell(done if several else done[0], list)
+    if refused:
+        sys.exit(REFUSED)
 
 
 def _line(request: Request, words: Words) -> str:
@@ -122,6 +137,16 @@ def _wait(desk: Desk, request_id: str, patience: str | None) -> None:
         if isinstance(error, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
         raise
+
+
+def _made_up(error: InvalidError, asked: Mapping[str, Any], words: Words) -> list[str]:
+    least, _ = read_workers(asked["workers"], "workers", words)
+    worker = Amounts(
+        millicores=read_millicores(asked["cores"], "cores", words),
+        memory=read_bytes(asked["memory"], "memory", words),
+    )
+    needs = [reason.numbers for reason in error.reasons if reason.field == "workers"]
+    return made_up(needs, least, worker, words)
 
 
 def _devices(gpus: Iterable[str], words: Words) -> dict[str, int] | None:

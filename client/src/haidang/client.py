@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import warnings
@@ -12,21 +13,22 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
-from haidang.answers import Connection, Event, Explanation, Named, Page, Request, Statement
+from haidang.answers import ClusterState, Connection, Event, Explanation, Named, Page, Request, Statement
 from haidang.clusters import Approach, Cluster, warm_up
-from haidang.errors import ArgumentError, EndedError, HaidangError, SettingsError
-from haidang.following import follow
+from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning, SettingsError
+from haidang.following import follow, so_far
 from haidang.matching import need_dask
 from haidang.progress import display_for
 from haidang.transport import JsonObject, Params, Transport, segment
 from haidang.waiting import Waiting
 from haidang.wishes import Wish
-from haidang.words import Words
+from haidang.words import LANGUAGES, Words
 
 URL_VARIABLE: Final = "HAIDANG_URL"
 TOKEN_VARIABLE: Final = "HAIDANG_TOKEN"  # noqa: S105 - the name of a variable, not a token
 PROJECT_VARIABLE: Final = "HAIDANG_PROJECT"
 
+_KEY: Final = re.compile(r"[!-~]{1,255}")
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -38,7 +40,7 @@ class Client:
     package's errors are told in; it comes from HAIDANG_LANGUAGE or the locale.
 
     Raises:
-        SettingsError: there is no address or no token.
+        SettingsError: there is no address or no token, or it cannot be one.
     """
 
     def __init__(
@@ -52,11 +54,12 @@ class Client:
         self.words: Final = Words(language)
         self.project = project or os.environ.get(PROJECT_VARIABLE) or None
         self._only_ones: dict[str, str] = {}
-        token = (token or os.environ.get(TOKEN_VARIABLE, "")).strip()
+        if self.words.unspoken is not None:
+            told = self.words("unspoken", asked=self.words.unspoken, choices=", ".join(LANGUAGES))
+            warnings.warn(told, HaidangWarning, stacklevel=2)
         address = _address(url or os.environ.get(URL_VARIABLE, ""), self.words)
-        if not token or not token.isascii() or not token.isprintable():
-            raise SettingsError(self.words("no_token"))
-        self._transport = Transport(address, token, self.words)
+        secret = _token(token or os.environ.get(TOKEN_VARIABLE, ""), self.words)
+        self._transport = Transport(address, secret, self.words)
 
     @property
     def url(self) -> str:
@@ -84,7 +87,7 @@ class Client:
         self,
         *,
         project: str | None = None,
-        workers: Workers = (2, 8),
+        workers: Workers = (1, 4),
         cores: Cores = 1,
         memory: Bytes = "2GiB",
         gpus: Mapping[str, int] | None = None,
@@ -150,19 +153,24 @@ class Client:
         """Return why a request waits: its place, all its reasons in words, and the start that is protected for it."""
         return self._transport.read(Explanation, self._transport.get(f"{_path(request_id)}/explain"))
 
-    def events(self, request_id: str, since: str | None = None) -> Iterator[Event]:
-        """Yield what happened to a request and what happens from now on, until it has ended.
+    def events(self, request_id: str, since: str | None = None, *, wait: bool = True) -> Iterator[Event]:
+        """Yield what happened to a request and, if you `wait`, what happens from now on, until it has ended.
 
         `since` is the id of the last event that was seen. A broken connection is taken up where it broke.
         """
-        return follow(self._transport, request_id, since)
+        return (follow if wait else so_far)(self._transport, request_id, since)
 
     # clusters
+
+    def clusters(self) -> Iterator[ClusterState]:
+        """Yield the clusters that you may see, the newest first, each with how many of its workers run."""
+        for told in self._items("/v1/clusters", {}):
+            yield self._transport.read(ClusterState, told)
 
     def cluster(
         self,
         *,
-        workers: Workers = (2, 8),
+        workers: Workers = (1, 4),
         cores: Cores = 1,
         memory: Bytes = "2GiB",
         walltime: Walltime | None = "1h",
@@ -258,6 +266,8 @@ class Client:
     # what the calls above ask themselves
 
     def _submit(self, wish: Wish, project: str | None, pool: str | None, key: str | None) -> Request:
+        if key is not None and not _KEY.fullmatch(key):
+            raise ArgumentError("key", self.words("bad_key", argument="key", value=key))
         body = wish.body(self._project(project), pool or self._only_one("pool", "/v1/pools"), self.words)
         told = self._transport.post("/v1/requests", body, key=key or secrets.token_urlsafe(24))
         return self._transport.read(Request, told)
@@ -279,7 +289,7 @@ class Client:
         try:
             self.cancel(request_id)
         except HaidangError as problem:
-            warnings.warn(self.words("left_running", id=request_id, problem=problem), stacklevel=3)
+            warnings.warn(self.words("left_running", id=request_id, problem=problem), HaidangWarning, stacklevel=3)
         else:
             sys.stderr.write(self.words("cancelled", id=request_id) + "\n")
 
@@ -317,9 +327,25 @@ def _address(url: str, words: Words) -> str:
     """Return a center's address; a token that would travel readable through a network is worth a warning."""
     if not url:
         raise SettingsError(words("no_url"))
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        raise SettingsError(words("bad_url", url=url)) from None
+    if not is_address:
         raise SettingsError(words("bad_url", url=url))
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(words("long_url", url=url, origin=f"{parts.scheme}://{parts.netloc}"))
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        warnings.warn(words("clear_text", url=url), stacklevel=3)
+        warnings.warn(words("clear_text", url=url), HaidangWarning, stacklevel=3)
     return url
+
+
+def _token(token: str, words: Words) -> str:
+    """Return a token without the line break behind it; a letter that none has came in where it was copied."""
+    token = token.strip()
+    if not token:
+        raise SettingsError(words("no_token"))
+    if strange := next((letter for letter in token if not "!" <= letter <= "~"), None):
+        raise SettingsError(words("strange_token", letter=strange))
+    return token

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import warnings
-from contextlib import suppress
+from asyncio import CancelledError
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from haidang.answers import ClusterState, Connection, Request
-from haidang.errors import HaidangError, RefusedError, UnreachableError
+from haidang.errors import HaidangError, HaidangWarning, RefusedError, UnreachableError
 from haidang.following import follow
 from haidang.matching import need_match
 from haidang.transport import Transport, segment
+from haidang.watching import Watch
 from haidang.words import Words
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 20
 GOODBYE_SECONDS = 5
+NEWS_SECONDS = 3.0
+"""Dask notices that its scheduler is gone a moment before or after the center writes down why."""
 
 
 class Cluster:
@@ -39,6 +45,7 @@ class Cluster:
         self._closed = False
         self.id = request_id
         self.client = client
+        self._watch = Watch(transport, request_id, words)
         if owned:
             atexit.register(self._close_at_exit)
 
@@ -70,7 +77,9 @@ class Cluster:
             return
         self._closed = True
         atexit.unregister(self._close_at_exit)
-        self.client.close(timeout=GOODBYE_SECONDS)
+        self._watch.leave()
+        with _without_lost_connections():
+            self.client.close(timeout=GOODBYE_SECONDS)
         if self._owned:
             self._transport.post(f"/v1/requests/{segment(self.id)}/cancel", repeatable=True)
         if wait:
@@ -83,6 +92,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception) and not self._closed:
+            self._explain(error)
         try:
             self.close()
         except HaidangError as problem:
@@ -94,6 +105,12 @@ class Cluster:
     def __repr__(self) -> str:
         return f"<haidang.Cluster {self.id}{' closed' if self._closed else ''}>"
 
+    def _explain(self, error: Exception) -> None:
+        """Add to an error of the block why the cluster ended, if it did: Dask knows only that it is gone."""
+        lost = self.client.status != "running"
+        if why := self._watch.why_it_ends(NEWS_SECONDS if lost else 0.0):
+            error.add_note(self._words("cluster_ended", id=self.id, why=why))
+
     def _close_at_exit(self) -> None:
         try:
             self.close()
@@ -101,7 +118,7 @@ class Cluster:
             self._warn(problem)
 
     def _warn(self, problem: Exception) -> None:
-        warnings.warn(self._words("left_running", id=self.id, problem=problem), stacklevel=3)
+        warnings.warn(self._words("left_running", id=self.id, problem=problem), HaidangWarning, stacklevel=3)
 
 
 class Approach:
@@ -137,7 +154,7 @@ class Approach:
                 self._client = connect(connection)
             except OSError as error:
                 sentence = self._words("cluster_unreachable", address=connection.address, cause=error)
-                raise UnreachableError(sentence) from error
+                raise UnreachableError(sentence) from None
         return self._client
 
     def give_up(self) -> None:
@@ -171,3 +188,18 @@ def warm_up() -> None:
     from distributed import versions  # noqa: PLC0415 - as in `connect`
 
     versions.get_versions()
+
+
+@contextmanager
+def _without_lost_connections() -> Iterator[None]:
+    """Keep Dask from logging as an error, with a traceback, that it stops looking for a scheduler that has ended."""
+    logger = logging.getLogger("distributed.client")
+    logger.addFilter(_is_no_cancellation)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_cancellation)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], CancelledError))

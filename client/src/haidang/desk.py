@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +18,14 @@ from haidang.errors import (
     ArgumentError,
     EndedError,
     HaidangError,
+    HaidangWarning,
     NoCenterError,
     RefusedError,
     SettingsError,
     UnreachableError,
     WaitedTooLongError,
 )
+from haidang.refusals import complaint
 from haidang.words import Words
 
 MISUSED: Final = 2
@@ -69,31 +74,45 @@ class CenterCommand(click.Command):
         ]
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command's function returns
-        url, token, as_json = (ctx.params.pop(name) for name in ("url", "token", "as_json"))
+        url, token, as_json, language = (ctx.params.pop(name) for name in ("url", "token", "as_json", "language"))
         try:
-            with Client(url, token, language=ctx.params.pop("language")) as center:
+            with _warnings_told(), Client(url, token, language=language) as center:
                 ctx.obj = Desk(center=center, as_json=as_json)
                 return super().invoke(ctx)
         except HaidangError as error:
-            ctx.exit(complain(error, as_json=as_json))
+            ctx.exit(complain(error, Words(language), as_json=as_json))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 
 
-def complain(error: HaidangError, *, as_json: bool) -> int:
-    """Print a failure on stderr, a sentence or JSON where programs read, and return the exit code for it."""
+def complain(error: HaidangError, words: Words, *, as_json: bool, about: str | None = None) -> int:
+    """Print a failure on stderr, in words or as JSON where programs read, and return the exit code for it.
+
+    `about` is the id of the one thing of several that it is about.
+    """
     if as_json:
-        click.echo(json.dumps(_told(error), ensure_ascii=False), err=True)
-    elif isinstance(error, RefusedError) and len(error.reasons) > 1:
-        click.echo("\n".join([f"{error.title}:", *(f"  - {reason.sentence}" for reason in error.reasons)]), err=True)
+        click.echo(json.dumps(({} if about is None else {"id": about}) | _told(error), ensure_ascii=False), err=True)
     else:
-        click.echo(str(error), err=True)
+        click.echo(("" if about is None else f"{about}: ") + complaint(error, words), err=True)
     return next((code for kinds, code in EXIT_CODES if isinstance(error, kinds)), REFUSED)
+
+
+@contextmanager
+def _warnings_told() -> Iterator[None]:
+    """Tell warnings as sentences on stderr: which line of this package gives one is of no use at a command line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", HaidangWarning)
+        warnings.showwarning = _tell
+        yield
+
+
+def _tell(message: Warning | str, *_where: object, **_more: object) -> None:
+    click.echo(str(message), err=True)
 
 
 def _told(error: HaidangError) -> dict[str, object]:
     if not isinstance(error, RefusedError):
-        return {"code": type(error).__name__.removesuffix("Error"), "detail": str(error), "reasons": []}
+        return {"code": _code(error), "detail": str(error), "reasons": []}
     reasons = [
         {"code": reason.code, "field": reason.field, "sentence": reason.sentence, **reason.numbers}
         for reason in error.reasons
@@ -101,5 +120,10 @@ def _told(error: HaidangError) -> dict[str, object]:
     return {"status": error.status, "code": error.code, "detail": str(error), "reasons": reasons}
 
 
+def _code(error: HaidangError) -> str:
+    """Return the code of a failure of the client's own, written as the center writes its codes: `waited-too-long`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__.removesuffix("Error")).lower()
+
+
 def _plain(answer: Answer) -> dict[str, Any]:
-    return answer.model_dump(mode="json", by_alias=True)
+    return answer.model_dump(mode="json", by_alias=True, exclude_unset=True)

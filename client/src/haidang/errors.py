@@ -33,6 +33,10 @@ class Reason:
         )
 
 
+class HaidangWarning(UserWarning):
+    """Something to know that stops nothing. Its text is a sentence in the chosen language."""
+
+
 class HaidangError(Exception):
     """Anything that this package raises on purpose. `str(error)` is a sentence in the chosen language."""
 

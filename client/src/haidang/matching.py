@@ -1,11 +1,15 @@
-"""Whether this Python can work with a cluster's, and the command that builds one that can."""
+"""Whether this Python can work with a cluster's, and the command that makes one that can."""
 
+import json
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
+from typing import Final
 
 from haidang.answers import Environment
 from haidang.errors import DaskMissingError, EnvironmentMismatchError
 from haidang.words import Words
+
+_HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def installed_distributed() -> str | None:
@@ -23,7 +27,7 @@ def need_dask(words: Words) -> None:
         DaskMissingError: it is not installed.
     """
     if installed_distributed() is None:
-        raise DaskMissingError(words("dask_missing"))
+        raise DaskMissingError(words("dask_missing", command=installing_command()))
 
 
 def need_match(environment: Environment, words: Words) -> None:
@@ -33,18 +37,17 @@ def need_match(environment: Environment, words: Words) -> None:
     client kills 3.13 workers.
 
     Raises:
-        EnvironmentMismatchError: one of them differs; the error carries the command that builds a match.
+        EnvironmentMismatchError: one of them differs; the error carries the command that makes a match.
     """
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    wanted = ".".join(environment.python.split(".")[:2])
+    wanted = _minor(environment)
     distributed = installed_distributed()
-    if (python, distributed) == (wanted, environment.distributed):
+    if (_HERE, distributed) == (wanted, environment.distributed):
         return
     command = matching_command(environment)
     sentence = words(
         "environment_mismatch",
         environment=environment.id,
-        python=python,
+        python=_HERE,
         distributed=distributed or "-",
         wanted_python=wanted,
         wanted_distributed=environment.distributed,
@@ -53,7 +56,30 @@ def need_match(environment: Environment, words: Words) -> None:
     raise EnvironmentMismatchError(sentence, command)
 
 
+def installing_command() -> str:
+    """Return the command that installs Dask beside this client, which may itself be on no index."""
+    wanted = [one.partition(";") for one in distribution("haidang").requires or ()]
+    return f"pip install {_quoted(*(name.strip() for name, _, condition in wanted if 'dask' in condition))}"
+
+
 def matching_command(environment: Environment) -> str:
-    """Return the command that builds a virtual environment in which this client matches the cluster's environment."""
-    minor = ".".join(environment.python.split(".")[:2])
-    return f'uv venv --python {minor} && uv pip install "haidang[dask]" distributed=={environment.distributed}'
+    """Return the command that makes this client match the cluster's environment: another Python needs a new place."""
+    pins = (f"distributed=={environment.distributed}", f"dask=={environment.distributed}")
+    if _minor(environment) == _HERE:
+        return f"pip install {_quoted(*pins)}"
+    return f"uv venv --python {_minor(environment)} && uv pip install {_quoted(_this_package(), *pins)}"
+
+
+def _minor(environment: Environment) -> str:
+    return ".".join(environment.python.split(".")[:2])
+
+
+def _this_package() -> str:
+    """Return this package with its extra `dask`, from where it was installed if it did not come from an index."""
+    origin = json.loads(distribution("haidang").read_text("direct_url.json") or "{}")
+    return f"haidang[dask] @ {origin['url']}" if "url" in origin else "haidang[dask]"
+
+
+def _quoted(*requirements: str) -> str:
+    """Return requirements as a shell takes them."""
+    return " ".join(f'"{one}"' for one in requirements)

@@ -6,13 +6,13 @@ import importlib
 import shutil
 import sys
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from html import escape
 from textwrap import wrap
 from typing import Any, Protocol, TextIO
 
-from haidang.amounts import write_seconds
+from haidang.amounts import write_moment, write_seconds
 from haidang.words import Words
 
 
@@ -67,7 +67,7 @@ class LogLines:
         lines = sentences(standing, self._words)
         if lines != self._shown:
             self._shown = lines
-            print(f"[{write_seconds(int(waited_seconds))}]", " ".join(lines), file=self._out, flush=True)
+            print(f"[{write_seconds(int(waited_seconds))}]", in_one_line(lines), file=self._out, flush=True)
 
     def close(self) -> None:
         """Leave what was written."""
@@ -121,7 +121,7 @@ class NotebookCell:
         first, *more = sentences(standing, self._words)
         items = "".join(f"<li>{escape(line)}</li>" for line in more)
         html = f"<div><b>{escape(first)}</b> ({write_seconds(int(waited_seconds))})<ul>{items}</ul></div>"
-        self._put({"text/html": html, "text/plain": " ".join([first, *more])})
+        self._put({"text/html": html, "text/plain": in_one_line([first, *more])})
 
     def close(self) -> None:
         """Empty the paragraph."""
@@ -152,16 +152,21 @@ def sentences(standing: Standing, words: Words) -> list[str]:
     if standing.place is not None:
         lines.append(words("place", place=standing.place, pending=standing.pending or standing.place))
     lines += standing.reasons
-    if standing.expected is not None:
-        lines.append(words("expected", when=local_time(standing.expected)))
-    return lines
+    return [*lines, *expectation(standing.expected, standing.reasons, words)]
 
 
-def local_time(moment: int) -> str:
-    """Write a moment as this machine's clock shows it: the time of day, with the date if it is another day."""
-    when = datetime.fromtimestamp(moment).astimezone()
-    today = datetime.now().astimezone().date()
-    return f"{when:%H:%M:%S %Z}" if when.date() == today else f"{when:%Y-%m-%d %H:%M %Z}"
+def expectation(expected: int | None, reasons: Iterable[str], words: Words) -> list[str]:
+    """Return the sentence about the start that is protected, unless there is none or a reason tells of it already."""
+    if expected is None:
+        return []
+    when = write_moment(expected, words)
+    return [] if any(when in reason for reason in reasons) else [words("expected", when=when)]
+
+
+def in_one_line(parts: Sequence[str]) -> str:
+    """Return what is to be said, the most important first, as one sentence: for logs, which have a line for it."""
+    first, *more = (part.removesuffix(".") for part in parts)
+    return f"{first}: {'; '.join(more)}" if more else first
 
 
 def width_of(text: str) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from itertools import islice
 from typing import Final
 
 import click
 
-from haidang.amounts import write_bytes, write_cores
-from haidang.answers import Explanation, Request, Statement
+from haidang.amounts import write_bytes, write_cores, write_moment, write_number, write_time
+from haidang.answers import Account, Request, Statement
 from haidang.desk import CenterCommand, Desk
-from haidang.progress import local_time
+from haidang.endings import process_ends, why_ended
+from haidang.progress import expectation
+from haidang.refusals import made_up
 from haidang.tables import table, terminal_width
 from haidang.words import Words
 
@@ -27,16 +30,20 @@ MICRO: Final = 1_000_000
 def queue(desk: Desk, *, project: str | None, mine: bool, with_ended: bool, limit: int) -> None:
     """List requests, the newest first."""
     found = list(islice(_wanted(desk, project, mine=mine, with_ended=with_ended), limit))
-    desk.tell(found, lambda: _queue_lines(found, desk.words))
+    desk.tell(found, lambda: _queue_lines(found, _counted(desk, found), desk.words))
 
 
 @click.command(cls=CenterCommand, help="help_why")
 @click.argument("request_id", metavar="ID")
 @click.pass_obj
 def why(desk: Desk, *, request_id: str) -> None:
-    """Say why a request waits, or where it stands."""
-    told = desk.center.explain(request_id)
-    desk.tell(told, lambda: _why_lines(desk, request_id, told))
+    """Say why a request waits, or where it stands, and how its processes ended."""
+    center = desk.center
+    told = center.explain(request_id).model_dump()
+    story = Account.model_validate(
+        told | {"request": center.request(request_id), "events": tuple(center.events(request_id, wait=False))}
+    )
+    desk.tell(story, lambda: _why_lines(story, desk.words))
 
 
 @click.command(cls=CenterCommand, help="help_usage")
@@ -48,11 +55,10 @@ def usage(desk: Desk, *, project: str | None) -> None:
     desk.tell(bill, lambda: _bill_lines(bill, desk.words))
 
 
-def credits_of(micro_credits: int) -> str:
+def credits_of(micro_credits: int, words: Words) -> str:
     """Write an amount of credits for people; six places are exact, two are enough for most."""
-    text = f"{micro_credits / MICRO:,.6f}"
-    whole, _, places = text.partition(".")
-    return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
+    text = write_number(Decimal(micro_credits) / MICRO, 6, words)
+    return text[:-4] + text[-4:].rstrip("0")
 
 
 def _wanted(desk: Desk, project: str | None, *, mine: bool, with_ended: bool) -> Iterator[Request]:
@@ -61,19 +67,31 @@ def _wanted(desk: Desk, project: str | None, *, mine: bool, with_ended: bool) ->
         yield from desk.center.requests(state=state, project=project, mine=mine)
 
 
-def _queue_lines(requests: list[Request], words: Words) -> list[str]:
+def _counted(desk: Desk, requests: list[Request]) -> dict[str, int]:
+    """Return how many workers answer of each request that has a cluster: lists of requests do not tell it."""
+    sought = {request.id for request in requests if request.state == "placed"}
+    counted: dict[str, int] = {}
+    for cluster in desk.center.clusters() if sought else ():
+        if cluster.id in sought:
+            counted[cluster.id] = cluster.workers.ready
+        if len(counted) == len(sought):
+            break
+    return counted
+
+
+def _queue_lines(requests: list[Request], ready: Mapping[str, int], words: Words) -> list[str]:
     if not requests:
         return [words("queue_empty")]
-    headings = [words(f"heading_{name}") for name in ("id", "state", "workers", "each", "project", "since", "why")]
+    headings = [words(f"heading_{name}") for name in ("id", "state", "workers", "each", "project", "when", "why")]
     rows = [
         [
             request.id,
             _state(request, words),
-            _workers(request),
+            _workers(request, ready.get(request.id), words),
             f"{write_cores(request.worker.millicores)} x {write_bytes(request.worker.memory)}",
             request.project,
-            local_time(request.placed or request.submitted),
-            ", ".join(request.reasons) or request.name,
+            _when(request, words),
+            ", ".join(_title(code, words) for code in request.reasons) or request.name,
         ]
         for request in requests
     ]
@@ -86,27 +104,57 @@ def _state(request: Request, words: Words) -> str:
     return words(name) if name in words else stands
 
 
-def _workers(request: Request) -> str:
+def _workers(request: Request, ready: int | None, words: Words) -> str:
+    """Return how many workers there may be, behind how many there are where that is known."""
     least, most = request.workers.min, request.workers.max
-    return f"{least}" if least == most else f"{least}-{most}"
+    asked = f"{least}" if least == most else f"{least}-{most}"
+    return asked if ready is None else words("workers_of", ready=ready, asked=asked)
 
 
-def _why_lines(desk: Desk, request_id: str, told: Explanation) -> Iterator[str]:
-    words = desk.words
-    if told.place is None:
-        request = desk.center.request(request_id)
+def _when(request: Request, words: Words) -> str:
+    """Return what people ask next: since when it waits, until when it may run, when it ended."""
+    if request.ended is not None:
+        return write_time(request.ended, words)
+    if request.deadline is not None:
+        return words("until", when=write_time(request.deadline, words))
+    return words("since", when=write_time(request.submitted, words))
+
+
+def _title(code: str, words: Words) -> str:
+    name = f"reason_{code}"
+    return words(name) if name in words else code
+
+
+def _why_lines(story: Account, words: Words) -> Iterator[str]:
+    request = story.request
+    if story.place is not None:
+        yield from _waiting_lines(story, words)
+    else:
         name = f"phase_{request.stands}"
-        yield words(name if name in words else "phase_other", id=request_id, phase=request.stands)
-        if request.end is not None and f"end_{request.end}" in words:
-            yield words("because", why=words(f"end_{request.end}"))
-        return
-    yield words("phase_pending", id=request_id) + ": " + words("place", place=told.place, pending=told.pending)
-    if not told.reasons:
+        stands = words(name if name in words else "phase_other", id=request.id, phase=request.stands)
+        if request.deadline is not None and request.ended is None:
+            workers = _workers(request, request.workers_ready, words)
+            stands += ": " + words("running", workers=workers, when=write_moment(request.deadline, words))
+        yield stands
+        if why := request.end or request.ending:
+            yield words("because", why=why_ended(why, words))
+    ends = list(process_ends(story.events, words))
+    if ends:
+        yield words("process_ends")
+        yield from (f"  - {end}" for end in ends)
+
+
+def _waiting_lines(story: Account, words: Words) -> Iterator[str]:
+    request = story.request
+    place = words("place", place=story.place, pending=story.pending)
+    yield f"{words('phase_pending', id=request.id)}: {place}"
+    if not story.reasons:
         yield words("starts_next")
-    for reason in told.reasons:
-        yield f"  - {reason.sentence or reason.code}"
-    if told.expected is not None:
-        yield words("expected", when=local_time(told.expected))
+    sentences = [reason.sentence or reason.code for reason in story.reasons]
+    yield from (f"  - {sentence}" for sentence in sentences)
+    needs = [reason.model_extra or {} for reason in story.reasons]
+    yield from made_up(needs, request.workers.min, request.worker, words)
+    yield from expectation(story.expected, sentences, words)
 
 
 def _bill_lines(bill: Statement, words: Words) -> list[str]:
@@ -117,14 +165,14 @@ def _bill_lines(bill: Statement, words: Words) -> list[str]:
         ("bill_left", bill.available_micro_credits),
         ("bill_absorbed", bill.absorbed_micro_credits),
     ]
-    rows = [[words(name), credits_of(amount)] for name, amount in amounts]
+    rows = [[words(name), credits_of(amount, words)] for name, amount in amounts]
     lines = table([words("bill_of", project=bill.project), words("heading_credits")], rows, width=None, numbers=1)
     use = [
         [
             pool.pool,
-            f"{pool.usage.core_hours:,.4f}",
-            f"{pool.usage.gib_hours:,.4f}",
-            credits_of(pool.charged_micro_credits),
+            write_number(pool.usage.core_hours, 4, words),
+            write_number(pool.usage.gib_hours, 4, words),
+            credits_of(pool.charged_micro_credits, words),
         ]
         for pool in bill.pools
     ]

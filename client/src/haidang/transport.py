@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from copy import copy
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ LONGEST_PAUSE_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 SILENCE_SECONDS: Final = 2.0
-"""After so long without an answer somebody who sees nothing begins to wonder."""
+"""Who sees nothing for longer begins to wonder."""
 
 NOTHING_MORE: Final = 204
 UNAUTHORIZED: Final = 401
@@ -45,13 +46,16 @@ class Transport:
     """Calls to one center with one token. Safe to use from several threads.
 
     A call is made again only where the center then does the same thing once: a GET, a POST that says what shall be so
-    (`repeatable`), or one that carries an idempotency key.
+    (`repeatable`), or one that carries an idempotency key. While it `speaks`, stderr is told of an answer that has not
+    come after `silence_seconds`.
     """
 
-    def __init__(self, url: str, token: str, words: Words) -> None:
+    def __init__(self, url: str, token: str, words: Words, *, silence_seconds: float = SILENCE_SECONDS) -> None:
         self.url: Final = url.rstrip("/")
         self._words = words
-        self._spoke_of_silence: bool | None = False
+        self._silence_seconds = silence_seconds
+        self.speaks = True
+        self._spoke_of_silence = False
         headers = {"Authorization": f"Bearer {token}", "Accept-Language": words.language}
         self._http = httpx2.Client(
             base_url=_address(self.url),
@@ -67,9 +71,9 @@ class Transport:
 
     def hushed(self) -> Transport:
         """Return the same conversation for the background, where nobody waits who would have to be told."""
-        hushed = copy(self)
-        hushed._spoke_of_silence = None
-        return hushed
+        twin = copy(self)
+        twin.speaks = False
+        return twin
 
     def get(
         self,
@@ -150,7 +154,7 @@ class Transport:
                 time.sleep(_pause(attempt))
                 continue
             if response.status_code not in _PASSING:
-                self._spoke_of_silence = self._spoke_of_silence and False
+                self._spoke_of_silence = False
                 return response
             if attempt == attempts:
                 return response
@@ -160,16 +164,17 @@ class Transport:
     @contextmanager
     def _breaking_silence(self) -> Generator[None]:
         """Say on stderr that no answer has come yet: once, however many calls find that out before one comes."""
-        timer = threading.Timer(SILENCE_SECONDS, self._speak_of_silence)
+        timer = threading.Timer(self._silence_seconds, self._speak_of_silence)
         timer.daemon = True
-        timer.start()
+        with suppress(RuntimeError):  # no thread to be had is no reason to fail
+            timer.start()
         try:
             yield
         finally:
             timer.cancel()
 
     def _speak_of_silence(self) -> None:
-        if not self._spoke_of_silence:
+        if self.speaks and not self._spoke_of_silence:
             self._spoke_of_silence = True
             sys.stderr.write(self._words("no_answer_yet", url=self.url) + "\n")
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from haidang.amounts import write_seconds
 from haidang.answers import Event, Explanation
+from haidang.endings import why_ended
 from haidang.errors import EndedError, RefusedError, UnreachableError, WaitedTooLongError
 from haidang.following import ENDED, EventQueue
 from haidang.progress import Display, Standing
@@ -74,6 +75,7 @@ class Waiting:
                         at_sign_of_life()
                 self._look(patience_seconds)
         finally:
+            events.leave()
             self._display.close()
 
     def _take(self, event: Event) -> None:
@@ -122,7 +124,6 @@ class Waiting:
         self._display.show(self._standing, time.monotonic() - self._began)
 
     def _ended(self, why: str | None) -> EndedError:
-        name = f"end_{why}"
-        because = self._words(name) if name in self._words else str(why)
         request_id = self._standing.request_id
-        return EndedError(self._words("ended_early", id=request_id, why=because), request_id, why)
+        sentence = self._words("ended_early", id=request_id, why=why_ended(why, self._words))
+        return EndedError(sentence, request_id, why)

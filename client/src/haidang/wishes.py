@@ -23,7 +23,7 @@ from haidang.words import Words
 class Wish:
     """A cluster as somebody describes it. What is None is left to the center."""
 
-    workers: Workers = (2, 8)
+    workers: Workers = (1, 4)
     cores: Cores = 1
     memory: Bytes = "2GiB"
     gpus: Mapping[str, int] | None = None

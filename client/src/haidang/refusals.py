@@ -1,0 +1,88 @@
+"""What the center says no to in the words of the command line: its options, and what a cluster is made up of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from haidang.amounts import as_written, write_bytes, write_cores, write_seconds
+from haidang.answers import Amounts
+from haidang.errors import ArgumentError, HaidangError, Reason, RefusedError
+from haidang.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of the command line: how limits of it are written there, and the sentence about what it has to be."""
+
+    flag: str
+    write: Callable[[int], str] = str
+    form: str = "form_other"
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "class": Option("--class"),
+    "environment": Option("--environment", form="form_id"),
+    "idle_seconds": Option("--idle", write_seconds),
+    "name": Option("--name", form="form_name"),
+    "pool": Option("--pool", form="form_id"),
+    "project": Option("--project", form="form_project"),
+    "walltime_seconds": Option("--walltime", write_seconds),
+    "worker.cpu": Option("--cores"),
+    "worker.gpu": Option("--gpus"),
+    "worker.gpus": Option("--gpus"),
+    "worker.memory": Option("--memory", write_bytes),
+    "worker.millicores": Option("--cores", write_cores),
+    "workers": Option("--workers"),
+    "workers.max": Option("--workers"),
+    "workers.min": Option("--workers"),
+}
+"""By the field of a request that a reason is about, with the resource behind it where the reason names one."""
+
+_RESOURCES: Final[Mapping[str, tuple[Callable[[Amounts], int], Callable[[int], str]]]] = {
+    "cpu": (lambda worker: worker.millicores, write_cores),
+    "memory": (lambda worker: worker.memory, write_bytes),
+}
+
+
+def complaint(error: HaidangError, words: Words) -> str:
+    """Return what is told of a failure: a sentence, or a line for each reason where there are several."""
+    if isinstance(error, ArgumentError):
+        return _about(f"--{error.argument}", str(error), error.argument)
+    if not isinstance(error, RefusedError) or not error.reasons:
+        return str(error)
+    reasons = list(dict.fromkeys(_told(reason, words) for reason in error.reasons))
+    lines = reasons if len(reasons) == 1 else [f"{error.title}:", *(f"  - {reason}" for reason in reasons)]
+    return "\n".join([*lines, *getattr(error, "__notes__", ())])
+
+
+def made_up(needs: Iterable[Mapping[str, object]], least: int, worker: Amounts, words: Words) -> list[str]:
+    """Return of what the amounts in reasons are made up that a cluster needs to start: people forget its scheduler."""
+    lines: list[str] = []
+    for numbers in needs:
+        needed, resource = numbers.get("needed"), str(numbers.get("resource"))
+        if isinstance(needed, int) and resource in _RESOURCES:
+            of, write = _RESOURCES[resource]
+            head = needed - least * of(worker)
+            if head > 0:
+                each, rest = (as_written(write(amount), words) for amount in (of(worker), head))
+                lines.append(words(f"gang_{resource}", count=least, each=each, head=rest))
+    return list(dict.fromkeys(lines))
+
+
+def _told(reason: Reason, words: Words) -> str:
+    resource, _, _ = str(reason.numbers.get("resource")).partition("/")
+    option = OPTIONS.get(f"{reason.field}.{resource}") or OPTIONS.get(str(reason.field))
+    if option is None:
+        return reason.sentence
+    flaw, bound = f"flaw_{reason.numbers.get('problem')}", reason.numbers.get("bound")
+    if flaw not in words:
+        return _about(option.flag, reason.sentence, reason.field)
+    limit = option.write(bound) if isinstance(bound, int) else bound
+    return f"{option.flag}: {words(flaw, limit=limit, form=words(option.form))}"
+
+
+def _about(flag: str, sentence: str, field: str | None) -> str:
+    """Return a sentence about an option that may name its field at the beginning."""
+    return f"{flag}: {sentence.removeprefix(f'{field}: ')}"
