@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import signal
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -120,6 +123,67 @@ def test_a_removed_folder_is_gone_as_a_whole_and_removing_it_again_is_no_error(p
         assert runs.read_run(place, NAME) is None
 
 
+def test_a_tenants_folder_is_removed_whatever_lies_in_it_and_nothing_outside(tmp_path: Path) -> None:
+    outside, home = tmp_path / "outside", tmp_path / "home"
+    for folder in (outside, home / "inner" / "deeper"):
+        folder.mkdir(parents=True)
+    (outside / "kept").touch()
+    for folder in (home, home / "inner"):
+        os.mkfifo(folder / "pipe")
+        (folder / "link").symlink_to(outside)
+    (home / "leased").touch()
+    with (home / "leased").open() as leased:
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        folders.clear(home, seconds=20)
+    assert not home.exists()
+    assert (outside / "kept").exists()
+
+
+def test_a_folder_that_takes_too_long_is_left(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / "home" / f"{number}").mkdir(parents=True)
+        (tmp_path / "home" / f"{number}.txt").touch()
+    folders.clear(tmp_path / "home", seconds=0)
+    assert len(list((tmp_path / "home").iterdir())) > 190
+    folders.clear(tmp_path / "home", seconds=20)
+    assert not (tmp_path / "home").exists()
+
+
+def test_more_folders_than_are_remembered_at_once_are_removed_too(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    for number in range(folders.MOST_FOLDERS + 1):
+        (tmp_path / "home" / str(number)).mkdir()
+    folders.clear(tmp_path / "home", seconds=20)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_log_that_lost_its_keeper_is_sealed_unless_somebody_makes_its_reader_wait(place: Path) -> None:
+    folder = runs.open_folder(place, NAME)
+    assert folder is not None
+    log = place / "run" / NAME / runs.LOG
+    folders.seal_lost_log(folder)
+    assert not log.exists()
+    kept, given = folders.open_log(folder, None)
+    with os.fdopen(kept), os.fdopen(given, "w") as writer:
+        writer.write("the last words")
+    before = log.stat().st_ino
+    folders.seal_lost_log(folder)
+    assert log.read_text() == "the last words"
+    assert log.stat().st_ino != before
+    with log.open("r+") as leased, deaf_to(signal.SIGIO):
+        fcntl.fcntl(leased, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        folders.seal_lost_log(folder)
+    assert not log.exists()
+    os.close(folder)
+
+
+@contextlib.contextmanager
+def deaf_to(number: signal.Signals) -> Iterator[None]:
+    before = signal.signal(number, signal.SIG_IGN)
+    yield
+    signal.signal(number, before)
+
+
 def test_ringing_where_nobody_listens_is_no_error(place: Path) -> None:
     folders.ring(place)
 
@@ -136,10 +200,11 @@ def test_a_socket_may_lie_deeper_than_its_path_may_be_long(tmp_path: Path) -> No
 def test_a_control_group_limits_tells_its_peak_and_whether_the_kernel_killed(tmp_path: Path) -> None:
     """Against plain files: what is written and read is the kernel's interface of version 2."""
     (tmp_path / "cgroup.controllers").touch()
-    group = cgroups.make(tmp_path, NAME, 1000)
+    group = cgroups.make(tmp_path, NAME, 1000, 99)
     assert group is not None
     assert (group / "memory.max").read_text() == "1000"
     assert (group / "memory.oom.group").read_text() == "1"
+    assert (group / "pids.max").read_text() == "99"
     cgroups.enter(group)
     assert (group / "cgroup.procs").read_text() == str(os.getpid())
     assert cgroups.peak_bytes(group) == 0
@@ -151,11 +216,12 @@ def test_a_control_group_limits_tells_its_peak_and_whether_the_kernel_killed(tmp
 
 
 def test_without_a_delegated_folder_there_is_no_control_group() -> None:
-    assert cgroups.make(None, NAME, 1000) is None
-    assert cgroups.make(Path("/proc/nowhere"), NAME, 1000) is None
+    assert cgroups.make(None, NAME, 1000, 99) is None
+    assert cgroups.make(Path("/proc/nowhere"), NAME, 1000, 99) is None
     cgroups.enter(None)
     assert cgroups.peak_bytes(None) == 0
     assert not cgroups.was_out_of_memory(None)
+    cgroups.kill(None)
     cgroups.remove(None)
 
 

@@ -1,8 +1,8 @@
-"""Memory walls of the kernel, where a folder of control groups was delegated to the center.
+"""Walls of the kernel around memory and threads, where a folder of control groups was delegated to the center.
 
 Delegated means given for this, as systemd's `Delegate=yes` does: groups are not made in a tree that somebody else
-runs. Both versions are spoken; a version 2 folder must have `memory` in its `cgroup.subtree_control`. Without one the
-keepers' samples are the wall.
+runs. Both versions are spoken; a version 2 folder must have `memory` in its `cgroup.subtree_control`, and may have
+`pids`. Without one the keepers' samples are the wall.
 """
 
 import contextlib
@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 
-def make(delegated: Path | None, name: str, limit_bytes: int) -> Path | None:
-    """Return a new group with a memory limit, None if nothing is delegated or it cannot be made."""
+def make(delegated: Path | None, name: str, limit_bytes: int, most_threads: int) -> Path | None:
+    """Return a new group with its limits, None if nothing is delegated or it cannot be made."""
     if delegated is None:
         return None
     group = delegated / name
@@ -22,6 +22,7 @@ def make(delegated: Path | None, name: str, limit_bytes: int) -> Path | None:
             _try(group / "memory.swap.max", "0")
             # The tenant's processes end together: half a worker is no use to anybody.
             _try(group / "memory.oom.group", "1")
+            _try(group / "pids.max", str(most_threads))
         else:
             (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
             _try(group / "memory.memsw.limit_in_bytes", str(limit_bytes))
@@ -43,6 +44,12 @@ def enter(group: Path | None) -> None:
     """Put the calling process into a group."""
     if group is not None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def kill(group: Path | None) -> None:
+    """Kill all members at once, with what they fork meanwhile, if the kernel knows how: Linux 5.14, version 2."""
+    if group is not None and (switch := group / "cgroup.kill").exists():
+        _try(switch, "1")
 
 
 def peak_bytes(group: Path | None) -> int:

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from haidang.inside import runs
 
 LARGEST_LOG_BYTES: Final = 8 * 1024 * 1024
 KEPT_LOG_BYTES: Final = 1024 * 1024
+MOST_FOLDERS: Final = 10_000
 _READING: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITING: Final = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -91,41 +92,61 @@ def make(data: Path, start: runs.Start) -> tuple[int, int] | None:
         return folder, held
 
 
-def open_log(folder: int, unix_uid: int | None) -> int:
-    """Return the log of an open run folder, owned by who writes it so that /dev/stdout can be opened again."""
-    descriptor = os.open(runs.LOG, _WRITING | os.O_APPEND, 0o600, dir_fd=folder)
+def open_log(folder: int, unix_uid: int | None) -> tuple[int, int]:
+    """Return the log of an open run folder twice: for its keeper, and for who writes it.
+
+    The writer owns it, so that /dev/stdout can be opened again. An owner can also take a lease on a file, for which
+    whoever opens it has to wait, or execute it; neither as long as it is open for writing, as the keeper's stays.
+    """
+    kept = os.open(runs.LOG, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    given = os.open(runs.LOG, _WRITING | os.O_APPEND, 0o600, dir_fd=folder)
     if unix_uid is not None:
-        os.fchown(descriptor, unix_uid, unix_uid)
-    return descriptor
+        os.fchown(kept, unix_uid, unix_uid)
+    return kept, given
 
 
-def trim_log(folder: int) -> None:
-    """Keep only the last part of a log that grew too large; lines written meanwhile may be lost."""
-    with contextlib.suppress(OSError), _opened_log(folder, os.O_RDWR) as log:
-        size = os.fstat(log).st_size
-        if size > LARGEST_LOG_BYTES:
-            tail = os.pread(log, KEPT_LOG_BYTES, size - KEPT_LOG_BYTES)
+def is_too_long(log: int) -> bool:
+    """Tell whether a log has to be trimmed."""
+    return os.fstat(log).st_size > LARGEST_LOG_BYTES
+
+
+def trim_log(log: int) -> None:
+    """Keep only the last part of a log that grew too large; lines written meanwhile may be lost.
+
+    It waits for its turn: whoever writes gigabytes at once has the file for as long as that takes.
+    """
+    with contextlib.suppress(OSError):
+        if is_too_long(log):
+            tail = _tail(log)
             os.ftruncate(log, 0)
             os.pwrite(log, tail, 0)
 
 
-def seal_log(folder: int) -> None:
+def _tail(log: int) -> bytes:
+    return os.pread(log, KEPT_LOG_BYTES, max(0, os.fstat(log).st_size - KEPT_LOG_BYTES))
+
+
+def seal_log(folder: int, log: int) -> None:
     """Keep the last part of what an ended process printed, where none of its tenant's open files reaches it."""
-    trim_log(folder)
-    with contextlib.suppress(OSError), _opened_log(folder, os.O_RDONLY) as log:
+    with contextlib.suppress(OSError):
         fresh = os.open(f".{runs.LOG}", _WRITING | os.O_TRUNC, 0o600, dir_fd=folder)
         try:
-            os.write(fresh, os.pread(log, KEPT_LOG_BYTES, max(0, os.fstat(log).st_size - KEPT_LOG_BYTES)))
+            os.write(fresh, _tail(log))
         finally:
             os.close(fresh)
         os.rename(f".{runs.LOG}", runs.LOG, src_dir_fd=folder, dst_dir_fd=folder)
 
 
-@contextlib.contextmanager
-def _opened_log(folder: int, how: int) -> Iterator[int]:
-    log = os.open(runs.LOG, how | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+def seal_lost_log(folder: int) -> None:
+    """Seal the log of a process that lost its keeper; one that somebody holds a lease on is dropped, not waited for."""
     try:
-        yield log
+        log = os.open(runs.LOG, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(runs.LOG, dir_fd=folder)
+        return
+    try:
+        seal_log(folder, log)
     finally:
         os.close(log)
 
@@ -133,6 +154,7 @@ def _opened_log(folder: int, how: int) -> Iterator[int]:
 def clear(home: Path, *, seconds: float) -> None:
     """Remove a folder that a tenant filled, as far as that goes in a time.
 
+    Nothing in it is opened but folders: what else it may be, opening could wait for somebody, removing does not.
     However deeply its folders are nested, no more than two of them are open: each hands its own up to the first.
     `shutil.rmtree` goes down by recursion, which ends at a thousand levels with an error that is no OSError.
     """
@@ -140,39 +162,43 @@ def clear(home: Path, *, seconds: float) -> None:
     with contextlib.suppress(OSError):
         top = os.open(home, _READING)
         try:
-            while _clear_level(top) and time.monotonic() < patience:
+            while _clear_level(top, patience) and time.monotonic() < patience:
                 pass
         finally:
             os.close(top)
         home.rmdir()
 
 
-def _clear_level(top: int) -> bool:
-    """Remove the files of an open folder, and its folders after moving theirs up; tell whether any was moved."""
-    moved = False
-    for name in _remove_files(top):
+def _clear_level(top: int, patience: float) -> bool:
+    """Remove the files of an open folder, and its folders after moving theirs up; tell whether there may be more."""
+    found = _remove_files(top, patience)
+    more = len(found) == MOST_FOLDERS
+    for name in found:
         with contextlib.suppress(OSError):
             folder = os.open(name, _READING, dir_fd=top)
             try:
-                for inner in _remove_files(folder):
+                for inner in _remove_files(folder, patience):
                     os.rename(inner, os.urandom(16).hex(), src_dir_fd=folder, dst_dir_fd=top)
-                    moved = True
+                    more = True
             finally:
                 os.close(folder)
             os.rmdir(name, dir_fd=top)
-    return moved
+    return more
 
 
-def _remove_files(folder: int) -> list[str]:
-    """Remove what is no folder from an open folder, and return what is one."""
-    found = []
-    for name in os.listdir(folder):
-        try:
-            os.unlink(name, dir_fd=folder)
-        except IsADirectoryError:
-            found.append(name)
-        except OSError:
-            continue
+def _remove_files(folder: int, patience: float) -> list[str]:
+    """Remove what is no folder from an open folder, one after the other as it is listed, and return what is one."""
+    found: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if time.monotonic() > patience or len(found) == MOST_FOLDERS:
+                break
+            try:
+                os.unlink(entry.name, dir_fd=folder)
+            except IsADirectoryError:
+                found.append(entry.name)
+            except OSError:
+                continue
     return found
 
 

@@ -21,6 +21,7 @@ from haidang.inside.runs import Cause, LeaveOrder, Order, RejectedError, StartOr
 PATIENCE_SECONDS: Final = 10.0
 SURVIVOR_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 1.0
+STRAY_SECONDS: Final = 0.001
 CLEAR_SECONDS: Final = 1.0
 MOST_CONNECTIONS: Final = 64
 _DESCRIPTOR_BYTES: Final = array.array("i").itemsize
@@ -41,7 +42,7 @@ class Forks:
     """The state of the warm process between two events."""
 
     __slots__ = ("_cgroup", "_connections", "_data", "_inode", "_kept", "_listener", "_lock", "_scratch", "_selector",
-                 "_stays", "_unsure")  # fmt: skip
+                 "_stays", "_strays_seconds", "_unsure")  # fmt: skip
 
     def __init__(self, *, data: Path, scratch: Path, cgroup: Path | None, lock: int) -> None:
         self._data = data
@@ -51,6 +52,7 @@ class Forks:
         self._kept: dict[str, Kept] = {}
         self._unsure: set[str] = set()
         self._stays = True
+        self._strays_seconds: float | None = None
         self._connections: set[socket.socket] = set()
         self._listener = _listen(data)
         self._inode = (data / runs.SOCKET).stat().st_ino
@@ -65,12 +67,16 @@ class Forks:
             self._find(name)
         log.info("ready, %d processes found", len(self._kept))
         while self._stays and self._is_reachable():
-            for key, _ in self._selector.select(LOOK_SECONDS if self._unsure else PATIENCE_SECONDS):
+            for key, _ in self._selector.select(self._patience()):
                 react: Callable[[], None] = key.data
                 react()
             for name in sorted(self._unsure):
                 self._find(name)
             self._reap_strays()
+
+    def _patience(self) -> float:
+        patience = LOOK_SECONDS if self._unsure else PATIENCE_SECONDS
+        return patience if self._strays_seconds is None else min(self._strays_seconds, patience)
 
     def _is_reachable(self) -> bool:
         try:
@@ -280,6 +286,7 @@ class Forks:
         if run.end is None:
             survived = self._end_survivors(run)
             end = _end_of(run, now=time.time_ns() // 1_000_000 if seen or survived else None)
+            folders.seal_lost_log(folder)
             folders.write(folder, runs.END, folders.end_fields(end), durable=True)
             folders.ring(self._data)
             log.warning("%s lost its keeper: %s", name, end.cause)
@@ -301,13 +308,24 @@ class Forks:
         return survived
 
     def _reap_strays(self) -> None:
-        """End what came here because its keeper is gone: every child that is no keeper."""
+        """End what came here because its keeper is gone: every child that is no keeper.
+
+        It may fork as fast as it is killed: as long as some of it ends this is repeated at once, else less and less.
+        """
         keepers = {kept.pid for kept in self._kept.values()}
-        for pid in list(kernel.children(os.getpid())):
-            if pid not in keepers:
-                kernel.kill_all([*kernel.descendants(pid), pid])
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
+        strays = [pid for pid in kernel.children(os.getpid()) if pid not in keepers]
+        ended = False
+        for pid in strays:
+            kernel.kill_all([pid])
+            kernel.kill_descendants(pid)
+            with contextlib.suppress(ChildProcessError):
+                ended |= os.waitpid(pid, os.WNOHANG)[0] == pid
+        if not strays:
+            self._strays_seconds = None
+        elif ended or self._strays_seconds is None:
+            self._strays_seconds = STRAY_SECONDS
+        else:
+            self._strays_seconds *= 2
 
 
 def _end_of(run: runs.Run, *, now: int | None) -> runs.End:

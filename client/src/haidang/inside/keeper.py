@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -27,6 +28,10 @@ PULSE_SAMPLES: Final = 5
 SEEK_SECONDS: Final = 0.05
 CLEAR_SECONDS: Final = 60.0
 GROWTH_BYTES: Final = 16 * 2**20
+MOST_PROCESSES: Final = 512
+LONGEST_PAUSE_SECONDS: Final = 0.1
+HELD_SECONDS: Final = 2.0
+LONGEST_SUM_SECONDS: Final = 30.0
 _LARGEST_MESSAGE: Final = 4096
 
 
@@ -75,16 +80,19 @@ class _Keeper:
 
     __slots__ = (
         "_cause",
-        "_channel",
         "_detail",
         "_errand",
         "_group",
+        "_hears",
+        "_log",
         "_meter",
         "_pid",
         "_poll",
         "_rings",
         "_seeks",
         "_since",
+        "_tells",
+        "_trims",
     )
 
     def __init__(self, errand: Errand) -> None:
@@ -99,21 +107,25 @@ class _Keeper:
         self._seeks = not errand.is_head
         # Ends are counted from the start on a clock that nobody sets: a corrected wall clock lengthens no bill.
         self._since = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self._group = cgroups.make(errand.cgroup, str(errand.start.name), errand.start.memory_bytes)
-        self._meter = _Meter(errand.start.memory_bytes, self._group)
-        self._pid, self._channel = self._fork()
+        start = errand.start
+        self._group = cgroups.make(errand.cgroup, str(start.name), start.memory_bytes, tenant.most_threads())
+        self._meter = _Meter(start.memory_bytes, self._group)
+        self._trims = kernel.Aside()
+        self._fork()
 
-    def _fork(self) -> tuple[int, socket.socket]:
+    def _fork(self) -> None:
         home = self._errand.home
         home.mkdir(mode=0o700)
         if self._errand.start.unix_uid is not None:
             os.chown(home, self._errand.start.unix_uid, self._errand.start.unix_uid)
-        log = folders.open_log(self._errand.folder, self._errand.start.unix_uid)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._log, log = folders.open_log(self._errand.folder, self._errand.start.unix_uid)
+        self._hears, tells = os.pipe()
+        hears, self._tells = os.pipe()
+        for descriptor in (self._hears, self._tells):
+            os.set_blocking(descriptor, False)  # who has the other end can open this one, too, and read or write first
         keeper = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
+        self._pid = os.fork()
+        if self._pid == 0:
             cgroups.enter(self._group)
             tenant.become(
                 tenant.Part(
@@ -124,26 +136,25 @@ class _Keeper:
                     keeper=keeper,
                     log=log,
                     credentials=self._errand.credentials,
-                    channel=theirs,
+                    tells=tells,
+                    hears=hears,
                 )
             )
-        theirs.close()
-        os.close(log)
-        os.close(self._errand.credentials)
-        return pid, ours
+        for descriptor in (log, tells, hears, self._errand.credentials):
+            os.close(descriptor)
 
     # The loop
 
     def keep(self) -> None:
         process = os.pidfd_open(self._pid)
-        reactions: dict[int, Callable[[], None]] = {self._channel.fileno(): self._hear, self._stop_signal(): self._stop}
+        reactions: dict[int, Callable[[], None]] = {self._hears: self._hear, self._stop_signal(): self._stop}
         if not self._errand.is_head:
             reactions[self._errand.rings] = self._head_moved
         for descriptor in (process, *reactions):
             self._poll.register(descriptor, select.POLLIN)
-        self._beat()
+        self._beat([self._pid])
         samples, sample_at = 0, time.monotonic() + SAMPLE_SECONDS
-        while True:
+        while self._cause is None:
             events = self._poll.poll(self._patience(sample_at) * 1000)
             if any(descriptor == process for descriptor, _ in events):
                 break
@@ -176,7 +187,10 @@ class _Keeper:
 
     def _hear(self) -> None:
         """Take the process's word for its ports, once; after that it has nothing to say here."""
-        content = self._channel.recv(_LARGEST_MESSAGE)
+        try:
+            content = os.read(self._hears, _LARGEST_MESSAGE)
+        except BlockingIOError:
+            return
         if not content:
             self._hang_up()
             return
@@ -194,8 +208,8 @@ class _Keeper:
 
     def _hang_up(self) -> None:
         self._seeks = False
-        self._poll.unregister(self._channel)
-        self._channel.close()
+        self._poll.unregister(self._hears)
+        os.close(self._hears)
 
     def _head_moved(self) -> None:
         """The keeper of the head closed its end, or none was started together with this worker."""
@@ -214,28 +228,30 @@ class _Keeper:
             self._end(Cause.STOPPED, "its Dask scheduler ended before it")
         elif head is not None and head.doors is not None:
             with contextlib.suppress(OSError):
-                self._channel.send(head.doors.address.encode())
+                os.write(self._tells, head.doors.address.encode())
             self._seeks = False
 
     def _stop(self) -> None:
         self._end(Cause.STOPPED, "")
 
     def _end(self, cause: Cause, detail: str) -> None:
-        """Kill the process and everything that came from it; the first reason is the one that is told."""
+        """Let the loop end the process and everything that came from it; the first reason is the one that is told."""
         if self._cause is None:
             self._cause, self._detail = cause, detail
-        kernel.kill_all(kernel.descendants(os.getpid()))
 
     # Measuring
 
     def _sample(self, *, pulse: bool) -> None:
-        family = kernel.descendants(os.getpid())
-        if (excess := self._meter.sample(family)) is not None:
+        self._reap_orphans()
+        family = kernel.descendants(os.getpid(), MOST_PROCESSES)
+        if len(family) > MOST_PROCESSES:
+            self._end(Cause.KILLED, f"more than {MOST_PROCESSES} processes at once")
+        elif (excess := self._meter.sample(family)) is not None:
             self._end(Cause.MEMORY, excess)
         if pulse:
-            self._beat()
-        self._reap_orphans()
-        folders.trim_log(self._errand.folder)
+            self._beat(family)
+        if folders.is_too_long(self._log):
+            self._trims.begin(partial(folders.trim_log, self._log))
 
     def _reap_orphans(self) -> None:
         """Let go of what the process forked and left and that has ended, but not yet of the process itself."""
@@ -243,7 +259,7 @@ class _Keeper:
         while (ended := os.waitid(os.P_ALL, 0, options)) is not None and ended.si_pid != self._pid:
             os.waitpid(ended.si_pid, 0)
 
-    def _beat(self) -> None:
+    def _beat(self, family: list[int]) -> None:
         keeper, process = kernel.life(os.getpid()), kernel.life(self._pid)
         if keeper is None or process is None:
             return
@@ -251,7 +267,7 @@ class _Keeper:
             "at": self._now(),
             "keeper": {"pid": keeper.pid, "ticks": keeper.ticks},
             "process": {"pid": process.pid, "ticks": process.ticks},
-            "cpu_milliseconds": kernel.cpu_milliseconds(kernel.descendants(os.getpid())),
+            "cpu_milliseconds": kernel.cpu_milliseconds(family),
             "peak_bytes": self._meter.peak_bytes,
         }
         with contextlib.suppress(OSError):  # a full disk ends no process; its last pulse is just older
@@ -276,7 +292,8 @@ class _Keeper:
             cpu_milliseconds=int((usage.ru_utime + usage.ru_stime) * 1000),
             peak_bytes=max(self._meter.peak_bytes, usage.ru_maxrss * 1024),
         )
-        folders.seal_log(self._errand.folder)
+        folders.trim_log(self._log)
+        folders.seal_log(self._errand.folder, self._log)
         self._write(end)
         folders.ring(self._errand.data)
         cgroups.remove(self._group)
@@ -294,49 +311,61 @@ class _Keeper:
                 return
 
     def _reap_family(self) -> int:
-        """End whatever the process left behind and return its exit status, negative for a signal.
+        """End the process with whatever came from it and return its exit status, negative for a signal.
 
-        Its group is killed before it is reaped, while its number cannot be anybody else's.
+        Its group is killed before it is reaped, while its number cannot be anybody else's. What forks as fast as it is
+        killed is asked for again at once; what takes its time to end, less and less often.
         """
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._pid, signal.SIGKILL)
-        status = 0
+        status, pause, quiet = 0, 0.0, 0.0
         while True:
-            kernel.kill_all(kernel.descendants(os.getpid()))
-            try:
-                pid, waited = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
+            cgroups.kill(self._group)
+            kernel.kill_descendants(os.getpid())
+            if (ended := kernel.reap()) is None:
                 return status
-            if pid == self._pid:
-                status = os.waitstatus_to_exitcode(waited)
-            elif pid == 0:
-                time.sleep(0.002)
+            status = ended.get(self._pid, status)
+            pause = 0.0 if ended else min(2 * pause + 0.002, LONGEST_PAUSE_SECONDS)
+            quiet = 0.0 if ended else quiet + pause
+            if quiet > HELD_SECONDS:
+                self._free_held()
+            time.sleep(pause)
+
+    def _free_held(self) -> None:
+        """Kill who traces what is killed, as another cluster's process of the same uid can: nobody else reaps it."""
+        unix_uid = self._errand.start.unix_uid
+        held = kernel.descendants(os.getpid())
+        kernel.kill_all(kernel.tracers(held, os.geteuid() if unix_uid is None else unix_uid))
 
 
 class _Meter:
     """The largest memory that a process and its descendants were seen to use, and whether it was too much."""
 
-    __slots__ = ("_group", "_largest_resident", "_limit", "peak_bytes")
+    __slots__ = ("_group", "_largest_resident", "_limit", "_sums", "peak_bytes")
 
     def __init__(self, limit: int, group: Path | None) -> None:
         self._limit = limit
         self._group = group
         self._largest_resident = 0
+        self._sums = kernel.Aside()
         self.peak_bytes = 0
 
     def sample(self, family: list[int]) -> str | None:
-        """Return what is to be said if the limit is passed now, else None.
+        """Return what is to be said if the limit was passed, else None.
 
         Resident memory, which is cheap to read, counts a page once for each process that shares it. Only when it grew
-        by more than a step is it worth asking for the exact sum.
+        by more than a step is it worth asking for the exact sum; where that does not come back, it counts itself.
         """
         resident = kernel.resident_bytes(family)
-        if resident <= self._largest_resident + GROWTH_BYTES and resident <= self._limit:
-            return None
-        self._largest_resident = max(self._largest_resident, resident)
-        used = kernel.own_bytes(family)
-        self.peak_bytes = max(self.peak_bytes, used)
-        return self._excess() if used > self._limit else None
+        is_worth_it = resident > self._limit or resident > self._largest_resident + GROWTH_BYTES
+        if is_worth_it and self._sums.begin(partial(self._add_up, family)):
+            self._largest_resident = max(self._largest_resident, resident)
+        if self._sums.seconds() > LONGEST_SUM_SECONDS:
+            self.peak_bytes = max(self.peak_bytes, resident)
+        return self._excess() if self.peak_bytes > self._limit else None
+
+    def _add_up(self, family: list[int]) -> None:
+        self.peak_bytes = max(self.peak_bytes, kernel.own_bytes(family))
 
     def killed_by_kernel(self) -> str | None:
         """Return what is to be said if the kernel ended the process for its group's limit."""

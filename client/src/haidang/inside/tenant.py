@@ -6,8 +6,8 @@ import json
 import os
 import random
 import resource
+import select
 import signal
-import socket
 import sys
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +18,6 @@ from haidang.inside import kernel, roles, runs
 
 HEAD_PATIENCE_SECONDS: Final = 60.0
 LARGEST_CREDENTIALS_BYTES: Final = 64 * 1024
-MOST_THREADS: Final = 8192
-"""Of all processes of one uid together: what forks without end meets this before it has every number there is."""
 _LARGEST_ADDRESS: Final = 256
 
 # Exit statuses of our own, so that the keeper can say what happened.
@@ -35,7 +33,11 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a process is told about its part in a cluster, and the descriptors that it takes over from its keeper."""
+    """What a process is told about its part in a cluster, and the descriptors that it takes over from its keeper.
+
+    It tells its keeper its ports and hears where its Dask scheduler is by a pipe each: a socket would also carry open
+    files to the keeper, of which some take their time to be closed.
+    """
 
     name: runs.ProcessName
     head: runs.ProcessName
@@ -44,7 +46,16 @@ class Part:
     keeper: int
     log: int
     credentials: int
-    channel: socket.socket
+    tells: int
+    hears: int
+
+
+def most_threads() -> int:
+    """Return how many threads all processes of one uid may have together, and those of one control group.
+
+    A core has use for some, and one project must not take the numbers of all others: those for the whole machine.
+    """
+    return min(max(1024, 32 * (os.cpu_count() or 1)), kernel.most_processes() // 16)
 
 
 def meaning(status: int) -> str:
@@ -86,7 +97,7 @@ def _take_leave(part: Part) -> None:
     os.dup2(nothing, 0)
     os.dup2(part.log, 1)
     os.dup2(part.log, 2)
-    kept = sorted((2, part.credentials, part.channel.fileno()))
+    kept = sorted((2, part.credentials, part.tells, part.hears))
     for below, above in zip(kept, [*kept[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
         os.closerange(below + 1, above)
 
@@ -101,7 +112,7 @@ def _enter(part: Part) -> None:
     os.chdir(part.home)
     os.environ.update(HOME=str(part.home), TMPDIR=str(part.home), PWD=str(part.home))
     if (unix_uid := part.start.unix_uid) is not None:
-        resource.setrlimit(resource.RLIMIT_NPROC, (MOST_THREADS, MOST_THREADS))
+        resource.setrlimit(resource.RLIMIT_NPROC, (most_threads(), most_threads()))
         os.setgroups([])
         os.setresgid(unix_uid, unix_uid, unix_uid)
         os.setresuid(unix_uid, unix_uid, unix_uid)
@@ -129,24 +140,29 @@ def _run(part: Part) -> int:
         home=part.home,
         papers=_papers(part.credentials),
     )
-    tell = partial(_tell, part.channel)
+    tell = partial(_tell, part.tells)
     if part.name == part.head:
         roles.be_head(identity, tell)
         return 0
-    part.channel.settimeout(HEAD_PATIENCE_SECONDS)
-    try:
-        address = part.channel.recv(_LARGEST_ADDRESS).decode()
-    except TimeoutError:
-        return NO_HEAD
+    address = _heard(part.hears)
     if not address:
         return NO_HEAD
     roles.be_worker(identity, address, tell)
     return 0
 
 
-def _tell(channel: socket.socket, comm: int, state: int | None) -> None:
-    channel.send(json.dumps({"comm": comm, "state": state}).encode())
-    channel.close()
+def _tell(pipe: int, comm: int, state: int | None) -> None:
+    os.write(pipe, json.dumps({"comm": comm, "state": state}).encode())
+    os.close(pipe)
+
+
+def _heard(pipe: int) -> str:
+    """Return where the Dask scheduler is, nothing if the keeper does not say it in time."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    content = os.read(pipe, _LARGEST_ADDRESS) if poll.poll(HEAD_PATIENCE_SECONDS * 1000) else b""
+    os.close(pipe)
+    return content.decode()
 
 
 def _papers(descriptor: int) -> roles.Papers:
