@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the programs of Kubernetes from Go modules into a folder: build.sh FOLDER [node]
 #
-# Alone it makes a control plane with kubectl and helm; `node` adds what runs real pods. A program that is there already
+# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and helm. A program that is there already
 # is left alone, so that an interrupted build goes on where it was. The versions are those of go.mod and the ones below.
 set -euo pipefail
 folder=$(realpath -m "${1:?"build.sh FOLDER [node]"}")
@@ -40,8 +40,8 @@ done
 
 # Each of these is installed by its own go.mod: their requirements and Kubernetes' do not go together.
 install() { once "$1" go install -trimpath -ldflags "$stripped" "$2"; }
-install helm "helm.sh/helm/v4/cmd/helm@$HELM"
 if [ "$node" = node ]; then
+  install helm "helm.sh/helm/v4/cmd/helm@$HELM"
   for program in containerd containerd-shim-runc-v2 ctr; do
     install "$program" "github.com/containerd/containerd/v2/cmd/$program@$CONTAINERD"
   done
