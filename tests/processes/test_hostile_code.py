@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from haidang.inside import kernel
-from haidang.inside.keeper import MOST_PROCESSES, _Meter
+from haidang.inside.keeper import LONGEST_SUM_SECONDS, MOST_PROCESSES, _Meter
 
 from registry.resources import GIB, MIB
 from scheduler.observed import Cause
@@ -219,3 +219,16 @@ def test_work_that_a_tenant_holds_up_is_waited_for_a_moment_only() -> None:
     let_go.set()
     until(lambda: aside.begin(let_go.clear))
     assert aside.seconds() == 0
+
+
+def test_memory_of_which_the_exact_sum_is_held_up_counts_in_full() -> None:
+    let_go, meter = threading.Event(), _Meter(MIB, None)
+
+    def held_up() -> None:
+        let_go.wait(30)
+
+    assert meter._sums.begin(held_up)
+    assert meter.sample([os.getpid()]) is None
+    meter._sums._began -= LONGEST_SUM_SECONDS
+    assert meter.sample([os.getpid()]) is not None
+    let_go.set()
