@@ -273,9 +273,9 @@ def compute_side_by_side(researcher: Client, engineer: Client, student: Client, 
             tell("  why: {}", reason.sentence)
 
         tell("{}: which model reads digits best?", university)
-        tell("{}: how dirty may a container's number be? (rows hidden, of 8)", company)
+        tell("{}: how dirty may a container's number be?", company)
         names = [f"{said(name)} = {number(setting)}" for name, setting in MODELS]
-        tell_as_it_comes([*models, *hidden], [*names, *(said("{} rows hidden", rows) for rows in range(5))])
+        tell_as_it_comes([*models, *hidden], [*names, *(said("{} of 8 rows hidden", rows) for rows in range(5))])
         best, name = max(zip(large.client.gather(models), names, strict=True))
         tell("best: {} ({})", name, number(best, ".1%"))
     return waiting
