@@ -56,8 +56,10 @@ def run(settings: Settings, announcer: Announcer) -> None:
         AddressTakenError: somebody else listens where this is to listen.
     """
     make_data_folder(settings.data)
-    # To be told to stop is the usual end, by whichever of the two signals and however far the start has come.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # To be told to stop is the usual end, by whichever of the two signals and however far the start has come. A shell
+    # lets what it starts in the background ignore one of them, which the HTTP server hears as soon as it runs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
         stack.enter_context(_alone(settings.data))
         # Before anything is made: a token that is told by a start which then fails cannot be told again.
