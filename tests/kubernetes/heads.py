@@ -93,7 +93,7 @@ class Heads:
     def _choose(self, connection: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
         try:
             papers = self._papers((name or "").removeprefix("head.h-"))
-        except (RefusedError, ValueError):  # the cluster was removed meanwhile
+        except (RefusedError, ValueError, BusyError, HTTPError, OSError):  # it is gone, or nobody can be asked
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = ssl.CERT_REQUIRED
