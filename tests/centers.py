@@ -141,7 +141,7 @@ class RealCenter:
         assert self.interrupt() == 0
 
 
-def until(look: Callable[[], T | None], *, seconds: float = 30) -> T:
+def until(look: Callable[[], T | None], *, seconds: float = 60) -> T:
     """Return the first true answer."""
     deadline = time.monotonic() + seconds
     while not (found := look()):

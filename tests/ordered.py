@@ -22,7 +22,7 @@ VISION = ProjectId("hust.vision")
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], seconds: float = 20.0) -> T:
+def until(look: Callable[[], T | None], seconds: float = 60.0) -> T:
     """Return the first thing that a look returns which is not empty."""
     patience = time.monotonic() + seconds
     while not (found := look()):
