@@ -114,6 +114,8 @@ def _requests(center: RunningCenter, token: str, project: str) -> Generator[None
     asked = {
         "project": project,
         "pool": POOL,
+        # Of this class one person may leave 500 waiting, more than one client gets accepted in the time.
+        "class": "normal",
         "workers": {"min": 2, "max": 2},
         "worker": shape,
         "walltime_seconds": 600,
