@@ -6,7 +6,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 KUBERNETES = .tools/kubernetes/$(shell cat $(PROGRAMS)/go.sum $(PROGRAMS)/build.sh | sha256sum | cut -c 1-16)
 PROGRAMS := tests/kubernetes/programs
-PACKAGES := etcd-server iproute2
+PACKAGES := etcd-server runc containernetworking-plugins nftables buildah debootstrap iproute2
 
 .DEFAULT_GOAL := help
 .PHONY: help env promtool demo test kubernetes test-kubernetes root lint format figures clean
@@ -33,7 +33,7 @@ test: env
 kubernetes:
 	@[ "$$(dpkg --status $(PACKAGES) 2>/dev/null | grep -c '^Status: install ok installed')" = $(words $(PACKAGES)) ] || \
 	  { echo "Packages are missing: sudo apt install --no-install-recommends $(PACKAGES)" >&2; exit 1; }
-	$(PROGRAMS)/build.sh $(KUBERNETES)
+	$(PROGRAMS)/build.sh $(KUBERNETES) node helm
 
 test-kubernetes: root env kubernetes
 	PATH="$(CURDIR)/$(KUBERNETES):$(CURDIR)/.tools/bin:$$PATH" tests/kubernetes/run.sh $(BIN)/python -m pytest tests/kubernetes

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the programs of Kubernetes from Go modules into a folder: build.sh FOLDER [node]
+# Builds the programs of Kubernetes from Go modules into a folder: build.sh FOLDER [node] [helm]
 #
-# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and helm. A program that is there already
-# is left alone, so that an interrupted build goes on where it was. The versions are those of go.mod and the ones below.
+# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and `helm` that. A program that is there
+# already is left alone, so that an interrupted build goes on where it was. The versions are those of go.mod and the ones
+# below.
 set -euo pipefail
-folder=$(realpath -m "${1:?"build.sh FOLDER [node]"}")
-node=${2:-}
+folder=$(realpath -m "${1:?"build.sh FOLDER [node] [helm]"}")
+more=" ${*:2} "
 cd "$(dirname "$0")"
 
 HELM=v4.3.1
@@ -33,17 +34,19 @@ once() {
 stripped="-s -w"
 versioned="$stripped -X k8s.io/component-base/version.gitVersion=$KUBERNETES"
 programs=(kube-apiserver kube-controller-manager kube-scheduler kubectl)
-[ "$node" = node ] && programs+=(kubelet kube-proxy)
+[[ $more == *" node "* ]] && programs+=(kubelet kube-proxy)
 for program in "${programs[@]}"; do
   once "$program" go build -trimpath -ldflags "$versioned" -o "$unfinished/" "k8s.io/kubernetes/cmd/$program"
 done
 
 # Each of these is installed by its own go.mod: their requirements and Kubernetes' do not go together.
 install() { once "$1" go install -trimpath -ldflags "$stripped" "$2"; }
-if [ "$node" = node ]; then
-  install helm "helm.sh/helm/v4/cmd/helm@$HELM"
+if [[ $more == *" node "* ]]; then
   for program in containerd containerd-shim-runc-v2 ctr; do
     install "$program" "github.com/containerd/containerd/v2/cmd/$program@$CONTAINERD"
   done
   install coredns "github.com/coredns/coredns@$COREDNS"
+fi
+if [[ $more == *" helm "* ]]; then
+  install helm "helm.sh/helm/v4/cmd/helm@$HELM"
 fi
