@@ -69,6 +69,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.ClassShareFull: HTTPStatus.CONFLICT,
     engine.GangNeverFits: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.BeyondClassShare: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.StartFailed: HTTPStatus.CONFLICT,
     engine.SetAside: HTTPStatus.CONFLICT,
     engine.HeldByOperator: HTTPStatus.CONFLICT,
     engine.HeldByUser: HTTPStatus.CONFLICT,

@@ -4,18 +4,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import assert_never
 
-from operations.ports.backend import BackendUnavailableError, Credentials
+from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from operations.ports.outside import Clock
 from registry.ids import ProcessUid, RequestId
 from scheduler.clusters import HEAD_ORDINAL
 from scheduler.observed import Cause, HeadClaim, Observed, ObservedProcess
 from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, NewProcess, StartProcesses, Step
+from scheduler.troubles import REFUSALS, Trouble
 
 
 class SimulatedBackend:
     """`ClusterBackend` whose processes are ready as soon as they are started, and do what they are told.
 
-    `lives` keeps every process that ever was. What happens in the world is done to it by `kill`, `cut_off` and `claim`.
+    `lives` keeps every process that ever was. What happens in the world is done to it by `kill`,
+    `cut_off`, `hinder` and `claim`.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -25,6 +27,8 @@ class SimulatedBackend:
         self._wakes: list[Callable[[], None]] = []
         self.lives: dict[ProcessUid, ObservedProcess] = {}
         self._reachable = True
+        self._hindrance: Trouble | None = None
+        self._hinders_heads = True
         self._remains: set[RequestId] = set()
 
     def observe(self) -> Observed:
@@ -84,7 +88,16 @@ class SimulatedBackend:
         """Let nothing be observed or done any more, or again."""
         self._reachable = reachable
 
+    def hinder(self, trouble: Trouble | None, *, heads_too: bool = True) -> None:
+        """Let nothing start any more, or again: then what has been waiting meanwhile starts, too."""
+        self._hindrance, self._hinders_heads = trouble, heads_too
+        if trouble is None:
+            waiting = [uid for uid in self._present.values() if self.lives[uid].trouble and not self.lives[uid].ended]
+            self.lives |= {uid: self._begun(self.lives[uid]) for uid in waiting}
+
     def _start(self, step: StartProcesses) -> None:
+        if self._hindrance in REFUSALS:
+            raise StartRefusedError("the simulated world refuses", self._hindrance)
         self._remains.add(step.request)
         for process in step.processes:
             if process.name not in self._present:
@@ -94,15 +107,18 @@ class SimulatedBackend:
     def _bear(self, request: RequestId, process: NewProcess) -> None:
         uid = ProcessUid(f"{len(self.lives) + 1:032x}")
         self._present[process.name] = uid
-        self.lives[uid] = ObservedProcess(
+        born = ObservedProcess(
             name=process.name,
             uid=uid,
             request=request,
             ordinal=process.ordinal,
             incarnation=process.incarnation,
-            address=f"tls://simulated:{len(self.lives) + 1}",
-            started=self._clock.now(),
+            trouble=self._hindrance if self._hinders_heads or process.ordinal != HEAD_ORDINAL else None,
         )
+        self.lives[uid] = born if born.trouble else self._begun(born)
+
+    def _begun(self, process: ObservedProcess) -> ObservedProcess:
+        return replace(process, trouble=None, started=self._clock.now(), address=f"tls://simulated:{process.uid}")
 
     def _drain(self, step: DrainWorkers) -> None:
         if not self._lives(step.head_name):

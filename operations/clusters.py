@@ -12,7 +12,6 @@ from registry.ids import MicroCredits, NodeId, RequestId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster, Phase, Process
 from scheduler.observed import ObservedProcess
-from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
 
 RESTART_PAUSES: Final = (0, 1, 5, 30, 120)
@@ -44,20 +43,33 @@ def record(work: Work, seen: ObservedProcess, *, now: Seconds) -> None:
     request = work.requests.get(seen.request)
     slots = work.clusters.slots(seen.request)
     slot = next((one for one in slots if one.name == seen.name and one.released is None), None)
-    if (
-        request is None
-        or slot is None
-        or (slot.uid, slot.started, slot.address)
-        == (
-            seen.uid,
-            seen.started,
-            seen.address,
-        )
-    ):
+    if request is None or slot is None or not is_news(slot, seen):
         return
-    after = replace(slot, uid=seen.uid, started=seen.started, address=seen.address)
-    if work.clusters.swap(slot, after) and after.ready and not slot.ready:
+    since = slot.troubled_since if seen.trouble is slot.trouble else now
+    after = replace(
+        slot,
+        uid=seen.uid,
+        started=seen.started,
+        address=seen.address,
+        trouble=seen.trouble,
+        troubled_since=since if seen.trouble else None,
+    )
+    if not work.clusters.swap(slot, after):
+        return
+    if after.ready and not slot.ready:
         work.journal.add(_became_ready(request, work.clusters.slots(request.id), after, now))
+    if seen.trouble and seen.trouble is not slot.trouble:
+        work.journal.add([_in_trouble(seen, now)])
+
+
+def is_news(slot: Process, seen: ObservedProcess) -> bool:
+    """Tell whether what is seen of a slot's process differs from what is written down."""
+    return (slot.uid, slot.started, slot.address, slot.trouble) != (
+        seen.uid,
+        seen.started,
+        seen.address,
+        seen.trouble,
+    )
 
 
 def slot_of(work: Work, seen: ObservedProcess) -> Process | None:
@@ -78,6 +90,8 @@ def refill(work: Work, slot: Process, due: Charges, *, now: Seconds) -> None:
         started=None,
         charged_until=None,
         not_before=Seconds(now + pause),
+        trouble=None,
+        troubled_since=None,
     )
     if work.clusters.swap(slot, after):
         work.accounts.post(due.entries)
@@ -111,35 +125,32 @@ def free_unseen(work: Work, request_id: RequestId, names: frozenset[str], *, now
 
 
 def let_end(work: Work, request_id: RequestId, why: End, *, now: Seconds) -> None:
-    """Decide that a running cluster ends; the reconciler does it. One that ends already keeps its first reason."""
+    """Decide that a running cluster ends; the reconciler does it. One that ends already keeps its first reason.
+
+    But whoever cancels a request that is being turned back does not want it to wait again.
+    """
     before = work.requests.get(request_id)
-    if before is None or before.state is not State.PLACED or before.ending is not None:
+    if before is None or before.state is not State.PLACED:
+        return
+    is_overruled = before.ending is End.TURNED_BACK and why is End.CANCELLED
+    if before.ending is not None and not is_overruled:
         return
     if work.requests.swap(before, replace(before, ending=why)):
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDING, details=(("why", why.value),))])
 
 
-def give_up(work: Work, request_id: RequestId, policy: Policy, *, now: Seconds) -> None:
-    """End a cluster that was refused once more to be started, when its head has been waited for long enough.
-
-    It would otherwise keep its place and its credit until its deadline. While nobody answers nothing is refused: an
-    outage ends no request.
-    """
-    request = work.requests.get(request_id)
-    if request is None or request.placed is None or now - request.placed < policy.start_patience_seconds:
-        return
-    if all(slot.uid is None for slot in work.clusters.slots(request_id)):
-        let_end(work, request_id, End.NEVER_STARTED, now=now)
-
-
 def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
-    """End a request whose cluster was to end and has nothing left: its last slot has just been freed."""
+    """End a request whose cluster was to end and has nothing left, or let it wait again: its last slot is just free."""
     before = work.requests.get(request_id)
     if before is None or before.state is not State.PLACED or before.ending is None:
         return
-    if any(slot.released is None for slot in work.clusters.slots(request_id)):
+    slots = work.clusters.slots(request_id)
+    if any(slot.released is None for slot in slots):
         return
-    end_request(work, before, before.ending, now=now)
+    if before.ending is End.TURNED_BACK:
+        _turn_back(work, before, slots, now=now)
+    else:
+        end_request(work, before, before.ending, now=now)
     work.vault.destroy(request_id)
 
 
@@ -149,6 +160,20 @@ def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> None:
     after = replace(before, state=State.ENDED, reasons=(), end=why, ended=now)
     if work.requests.swap(before, after):
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDED, details=(("why", why.value),))])
+
+
+def _turn_back(work: Work, before: Request, slots: Iterable[Process], *, now: Seconds) -> None:
+    """Let a placed request wait again; its next gang gets names that none of its processes ever had."""
+    after = before.turned_back(1 + max(slot.incarnation for slot in slots))
+    if work.requests.swap(before, after):
+        work.journal.add([Event(request=before.id, at=now, kind=EventKind.TURNED_BACK)])
+
+
+def _in_trouble(seen: ObservedProcess, now: Seconds) -> Event:
+    assert seen.trouble is not None, seen
+    details = [("process", seen.name), ("trouble", seen.trouble.value)]
+    details += [("detail", seen.detail)] if seen.detail else []
+    return Event(request=seen.request, at=now, kind=EventKind.TROUBLED, details=tuple(details))
 
 
 def _became_ready(request: Request, slots: Iterable[Process], after: Process, now: Seconds) -> Iterator[Event]:

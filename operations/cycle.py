@@ -14,10 +14,10 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import MicroCredits, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.plan import Growth, Placement, Plan, Wait
+from scheduler.plan import Growth, Placement, Plan, Retirement, Wait
 from scheduler.requests import Request, State
 
-A = TypeVar("A", Placement, Growth)
+A = TypeVar("A", Placement, Growth, Retirement)
 Obstacle = ShareFull | NoShare | NodeFull | NoCredit
 
 
@@ -34,10 +34,11 @@ class TurnedAwayError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of a plan: who started, who grew, and who was turned away to the next cycle."""
+    """What became of a plan: who started, who grew, who leaves nodes, and who was turned away to the next cycle."""
 
     placed: tuple[RequestId, ...] = ()
     grown: tuple[RequestId, ...] = ()
+    retired: tuple[RequestId, ...] = ()
     turned_away: tuple[RequestId, ...] = ()
 
 
@@ -54,9 +55,11 @@ def apply(work: Work, plan: Plan, *, now: Seconds) -> Applied:
     work.capacity.lock({answer.request.pool for answer in plan.answers()})
     placed, not_placed = _apply_each(work, plan.placements, _place, now)
     grown, not_grown = _apply_each(work, plan.growths, _grow, now)
+    retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
-    return Applied(placed=placed, grown=grown, turned_away=(*not_placed, *not_grown))
+    turned_away = (*not_placed, *not_grown, *not_retired)
+    return Applied(placed=placed, grown=grown, retired=retired, turned_away=turned_away)
 
 
 def _apply_each(
@@ -102,6 +105,14 @@ def _grow(work: Work, growth: Growth, now: Seconds) -> None:
     work.journal.add([Event(request=before.id, at=now, kind=EventKind.GREW, details=(workers,))])
 
 
+def _retire(work: Work, retirement: Retirement, now: Seconds) -> None:
+    for slot in retirement.processes:
+        if not work.clusters.swap(slot, replace(slot, wanted=False, stop_by=retirement.stop_by)):
+            raise TurnedAwayError
+    details = (("reason", "node-draining"), ("workers", str(len(retirement.processes))))
+    work.journal.add([Event(request=retirement.request.id, at=now, kind=EventKind.SHRANK, details=details)])
+
+
 def _occupy(work: Work, request: Request, processes: tuple[Process, ...], now: Seconds) -> None:
     """Take the capacity and the credit of new slots, then keep the slots: the intent that the reconciler acts on."""
     if obstacle := work.capacity.take(claim_of(request, processes)):
@@ -133,5 +144,5 @@ def _swap(work: Work, before: Request, after: Request) -> None:
 
 
 def _requests(plan: Plan) -> set[RequestId]:
-    answered = {answer.request.id for answer in plan.answers()}
+    answered = {answer.request.id for answer in (*plan.answers(), *plan.retirements)}
     return answered | {request for wait in plan.waits for request in wait.requests}

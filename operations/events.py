@@ -21,6 +21,9 @@ class EventKind(StrEnum):
     SHRANK = "shrank"
     PROCESS_READY = "process_ready"
     RUNNING = "running"
+    TROUBLED = "troubled"
+    START_FAILED = "start_failed"
+    TURNED_BACK = "turned_back"
     PROCESS_ENDED = "process_ended"
     ENDING = "ending"
     ENDED = "ended"
@@ -28,7 +31,10 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event of one request. `details` are short strings by name: codes, numbers and process names, no free text."""
+    """One event of one request.
+
+    `details` are short strings by name: codes, numbers, names of processes, and what the outside world said of them.
+    """
 
     request: RequestId
     at: Seconds
@@ -37,7 +43,15 @@ class Event:
 
 
 _DECIDED_ALREADY: Final = frozenset(
-    {EventKind.WAITING, EventKind.PLACED, EventKind.GREW, EventKind.PROCESS_READY, EventKind.RUNNING}
+    {
+        EventKind.WAITING,
+        EventKind.PLACED,
+        EventKind.GREW,
+        EventKind.PROCESS_READY,
+        EventKind.RUNNING,
+        EventKind.TROUBLED,
+        EventKind.START_FAILED,
+    }
 )
 """What a cycle itself has answered, and what neither asks for capacity nor frees any."""
 
@@ -47,6 +61,7 @@ _TO_BE_DONE: Final = frozenset(
         EventKind.GREW,
         EventKind.SCALED,
         EventKind.SHRANK,
+        EventKind.START_FAILED,
         EventKind.PROCESS_ENDED,
         EventKind.ENDING,
     }

@@ -36,12 +36,16 @@ def settle(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -
         _absorb(work, request, seen, policy)
         return
     use = _use(slot, seen, seen.ended)
-    due = charges(bearer_of(request), _tariff(work, request, policy), use, slot.hold)
+    # Nobody pays for a cluster that the center could not start whole: what is charged beyond a hold is the center's.
+    is_turned_back = request.ending is End.TURNED_BACK
+    covered = MicroCredits(0) if is_turned_back else slot.hold
+    due = charges(bearer_of(request), _tariff(work, request, policy), use, covered)
     if _is_refilled(work, request, slot):
         refill(work, slot, due, now=now)
     else:
         free_slot(work, request, slot, due, now=now)
-    _count_use(work, request, slot, use)
+    if not is_turned_back:
+        _count_use(work, request, slot, use)
     work.journal.add([_ended(seen, now)])
     if slot.ordinal == HEAD_ORDINAL:
         let_end(work, request.id, End.HEAD_LOST, now=now)

@@ -40,6 +40,7 @@ from scheduler.reasons import (
     PersonAtClassLimit,
     ProcessNeverFits,
     SetAside,
+    StartFailed,
     TooManyWaiting,
     TooManyWorkers,
     UnknownEnvironment,
@@ -233,6 +234,7 @@ Reason = (
     | GangNeverFits
     | BeyondClassShare
     | SetAside
+    | StartFailed
     | HasEnded
     | HeadersTooLarge
     | HeldByOperator

@@ -6,11 +6,12 @@ from functools import partial
 
 import structlog
 
-from operations.clusters import free_unseen, give_up, let_end, record
+from operations.clusters import free_unseen, is_news, let_end, record
 from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from operations.ports.store import StoreUnavailableError, Work
+from operations.starting import FailedStart, fail_start, failed_starts
 from quotas.ledger import HOUR_SECONDS
 from registry.ids import RequestId, Seconds
 from scheduler.clusters import Cluster, Process
@@ -112,8 +113,15 @@ def _alone(request: RequestId, deed: Callable[[], None]) -> bool:
 def _carry_out(ports: Ports[Work], step: Step, policy: Policy, now: Seconds) -> None:
     try:
         ports.backend.carry_out(step, _credentials(ports, step, now))
-    except StartRefusedError:
-        ports.store.transact(give_up, step.request, policy, now=now)
+    except StartRefusedError as error:
+        assert isinstance(step, StartProcesses), step
+        failed = FailedStart(
+            request=step.request,
+            names=frozenset(process.name for process in step.processes),
+            trouble=error.trouble,
+            detail=str(error),
+        )
+        ports.store.transact(fail_start, failed, policy, now=now)
         raise
 
 
@@ -155,6 +163,8 @@ def _writes(
                 yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
     if why := _must_end(cluster, claim, policy, now):
         yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
+    for failed in failed_starts(cluster, seen, policy, now):
+        yield partial(fail_start, failed=failed, policy=policy, now=now)
     if unseen := _unseen(cluster, seen):
         yield partial(free_unseen, request_id=cluster.request.id, names=unseen, now=now)
 
@@ -162,7 +172,7 @@ def _writes(
 def _news_of(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds) -> Iterator[Callable[[Work], None]]:
     if seen.ended is not None:
         return
-    if (slot.uid, slot.started, slot.address) != (seen.uid, seen.started, seen.address):
+    if is_news(slot, seen):
         yield partial(record, seen=seen, now=now)
     since = slot.charged_until or slot.started
     if since is not None and since // HOUR_SECONDS < now // HOUR_SECONDS:

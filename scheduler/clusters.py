@@ -7,6 +7,7 @@ from typing import Final
 from registry.ids import MicroCredits, NodeId, ProcessUid, RequestId, Seconds
 from registry.resources import Resources
 from scheduler.requests import Request
+from scheduler.troubles import Trouble
 
 HEAD_ORDINAL: Final = 0
 LAST_ORDINAL: Final = 9999
@@ -35,8 +36,8 @@ class Process:
 
     `hold` is the credit still set aside for the slot, `charged_until` the moment up to which this incarnation has
     been charged. `lease_until` is when the hold of an elastic slot runs out, `not_before` when a
-    process that died is replaced. A slot that is no longer `wanted` drains until `stop_by` and is released once its
-    process is seen gone; `released` slots hold nothing.
+    process that died is replaced. `trouble` is what has kept it from starting since `troubled_since`. A slot that is no
+    longer `wanted` drains until `stop_by` and is released once its process is seen gone; `released` slots hold nothing.
     """
 
     request: RequestId
@@ -54,6 +55,8 @@ class Process:
     charged_until: Seconds | None = None
     lease_until: Seconds | None = None
     not_before: Seconds | None = None
+    trouble: Trouble | None = None
+    troubled_since: Seconds | None = None
     stop_by: Seconds | None = None
     released: Seconds | None = None
 
@@ -89,6 +92,14 @@ class Cluster:
     def workers(self) -> tuple[Process, ...]:
         """Return the slots of the workers."""
         return tuple(one for one in self.processes if one.ordinal != HEAD_ORDINAL)
+
+    @property
+    def awaited(self) -> tuple[Process, ...]:
+        """Return the slots of the gang that have not been ready even once: without them it was never whole."""
+        first, gang = self.request.first_incarnation, range(self.request.workers_min + 1)
+        return tuple(
+            one for one in self.processes if one.ordinal in gang and one.incarnation == first and not one.ready
+        )
 
     @property
     def phase(self) -> Phase:

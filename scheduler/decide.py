@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from registry.ids import RequestId, Seconds
 from scheduler.elastic import share_out
+from scheduler.evacuation import evacuate
 from scheduler.ordering import Standings, in_turn
 from scheduler.plan import Placement, Plan, Wait, WaitReason
 from scheduler.reasons import NodesFull, WouldDelayReserved
@@ -16,9 +17,10 @@ Answer = Placement | tuple[WaitReason, ...]
 
 
 def decide(snapshot: Snapshot, now: Seconds) -> Plan:
-    """Return everything that changes at `now`: who starts, who grows, and whose reasons to wait are new ones.
+    """Return everything that changes at `now`: who starts, who grows, who leaves, whose reasons to wait are new ones.
 
-    Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched.
+    Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched but
+    where its node is to be emptied.
     """
     room = Room(snapshot, now)
     placements: list[Placement] = []
@@ -28,7 +30,14 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
             placements.append(answer)
         else:
             waiting.append((request, codes(answer)))
-    return Plan(placements=tuple(placements), growths=tuple(share_out(snapshot, room)), waits=tuple(_changed(waiting)))
+    growths = tuple(share_out(snapshot, room))
+    growing = {growth.request.id for growth in growths}
+    return Plan(
+        placements=tuple(placements),
+        growths=growths,
+        retirements=tuple(evacuate(snapshot, growing, now)),
+        waits=tuple(_changed(waiting)),
+    )
 
 
 def answers(snapshot: Snapshot, room: Room, now: Seconds) -> Iterator[tuple[Request, Answer]]:

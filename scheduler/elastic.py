@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from registry.ids import InstitutionId, PoolId, RequestId, Seconds, ShareId
 from registry.resources import NOTHING, Resources, dominant_ppm
-from scheduler.clusters import Cluster, Process
+from scheduler.clusters import Cluster, Part, Process
+from scheduler.evacuation import staying
 from scheduler.plan import Growth
 from scheduler.requests import Request
 from scheduler.room import Room
@@ -24,7 +25,8 @@ def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
     given only ever raises an institution's part, so a stale place in the heap is too early, as in `in_turn`.
     """
     scale = _Scale(snapshot)
-    hungry = [(*scale.place(one.request), one) for cluster in snapshot.clusters() if (one := _Appetite.of(cluster))]
+    appetites = (_Appetite.of(snapshot, cluster) for cluster in snapshot.clusters())
+    hungry = [(*scale.place(one.request), one) for one in appetites if one]
     given: dict[RequestId, list[Process]] = {appetite.request.id: [] for *_, appetite in hungry}
     heapq.heapify(hungry)
     while hungry:
@@ -34,7 +36,8 @@ def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
             heapq.heapreplace(hungry, (*fresh, appetite))
             continue
         more = given[appetite.request.id]
-        process = room.grow(appetite.cluster, appetite.request.next_ordinal + len(more))
+        part = Part.GUARANTEED if len(more) < appetite.owed else Part.ELASTIC
+        process = room.grow(appetite.cluster, appetite.request.next_ordinal + len(more), part)
         if process is not None:
             more.append(process)
             scale.add(appetite.request, process)
@@ -46,16 +49,21 @@ def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Appetite:
-    """A cluster that has fewer workers than it wants."""
+    """A cluster that has fewer workers than it wants where they can stay; `owed` of the missing ones are guaranteed."""
 
     cluster: Cluster
     missing: int
+    owed: int
 
     @classmethod
-    def of(cls, cluster: Cluster) -> _Appetite | None:
-        has = sum(worker.wanted for worker in cluster.workers)
-        missing = cluster.request.workers_wanted - has
-        return cls(cluster=cluster, missing=missing) if missing > 0 and not cluster.request.ending else None
+    def of(cls, snapshot: Snapshot, cluster: Cluster) -> _Appetite | None:
+        request = cluster.request
+        has = [worker for worker in staying(snapshot, cluster) if worker.wanted]
+        missing = request.workers_wanted - len(has)
+        if missing <= 0 or request.ending:
+            return None
+        owed = request.workers_min - sum(worker.part is Part.GUARANTEED for worker in has)
+        return cls(cluster=cluster, missing=missing, owed=owed)
 
     @property
     def request(self) -> Request:

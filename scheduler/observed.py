@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from registry.ids import ProcessUid, RequestId, Seconds
+from scheduler.troubles import Trouble
 
 
 class Cause(StrEnum):
@@ -14,6 +15,7 @@ class Cause(StrEnum):
     KILLED = "killed"
     MEMORY = "memory"
     STOPPED = "stopped"
+    EVICTED = "evicted"
     NEVER_STARTED = "never_started"
     UNSEEN = "unseen"
 
@@ -23,8 +25,9 @@ class ObservedProcess:
     """One life of a process as the backend saw it, alive or ended and not yet forgotten.
 
     `started` and `ended` are times of the node's clock that the tenant cannot write. `address` is set once the
-    process is ready, all its doors locked. `cpu_milliseconds` and `peak_memory` (bytes) are measured, and None
-    where nobody could measure.
+    process is ready, all its doors locked. `trouble` is what keeps it from starting, if anything does; `detail` says
+    more about that, or about its end. `cpu_milliseconds` and `peak_memory` (bytes) are measured, and None where
+    nobody could measure.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ObservedProcess:
     started: Seconds | None = None
     ended: Seconds | None = None
     cause: Cause | None = None
+    trouble: Trouble | None = None
     detail: str = ""
     cpu_milliseconds: int | None = None
     peak_memory: int | None = None

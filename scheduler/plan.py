@@ -13,6 +13,7 @@ from scheduler.reasons import (
     NoRate,
     PersonAtClassLimit,
     SetAside,
+    StartFailed,
     WouldDelayReserved,
 )
 from scheduler.requests import Request
@@ -20,6 +21,7 @@ from scheduler.requests import Request
 WaitReason = (
     HeldByUser
     | HeldByOperator
+    | StartFailed
     | PersonAtClassLimit
     | ClassShareFull
     | NoShare
@@ -44,10 +46,19 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """A running cluster gets these elastic workers."""
+    """A running cluster gets these workers: guaranteed ones it is owed, and elastic ones."""
 
     request: Request
     processes: tuple[Process, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """A running cluster loses these workers, given as they stand, whose nodes are to be emptied by `stop_by`."""
+
+    request: Request
+    processes: tuple[Process, ...]
+    stop_by: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +75,12 @@ class Plan:
 
     placements: tuple[Placement, ...] = ()
     growths: tuple[Growth, ...] = ()
+    retirements: tuple[Retirement, ...] = ()
     waits: tuple[Wait, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""
-        return bool(self.placements or self.growths or self.waits)
+        return bool(self.placements or self.growths or self.retirements or self.waits)
 
     def answers(self) -> tuple[Placement | Growth, ...]:
         """Return everything that takes room."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from registry.resources import Resources
 from scheduler.requests import RequestClass
+from scheduler.troubles import Trouble
 
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
@@ -49,6 +50,9 @@ class Policy:
     `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
     after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
     of an elastic worker lasts; `reservations` how many requests blocked by node capacity keep a protected start.
+    `start_patience_seconds` is how long what does not start is waited for, `unschedulable_patience_seconds` what the
+    cluster's own scheduler finds no room for, `retry_pauses_seconds` how long a start that failed is put off, the last
+    for ever after. `evacuation_notice_seconds` is what a worker on a node that is to be emptied gets to drain.
     """
 
     classes: Mapping[RequestClass, ClassRule]
@@ -61,6 +65,18 @@ class Policy:
     notice_seconds: int = 30
     lease_seconds: int = 600
     start_patience_seconds: int = 120
+    unschedulable_patience_seconds: int = 15
+    retry_pauses_seconds: tuple[int, ...] = (5, 10, 30, 60, 120)
+    evacuation_notice_seconds: int = 300
+
+    def patience_seconds(self, trouble: Trouble) -> int:
+        """Return how long a process with a trouble is waited for."""
+        unschedulable = trouble is Trouble.UNSCHEDULABLE
+        return self.unschedulable_patience_seconds if unschedulable else self.start_patience_seconds
+
+    def retry_pause_seconds(self, failed_starts: int) -> int:
+        """Return for how long the next start is put off after so many that failed before this one."""
+        return self.retry_pauses_seconds[min(failed_starts, len(self.retry_pauses_seconds) - 1)]
 
 
 DEFAULT_POLICY: Final = Policy(

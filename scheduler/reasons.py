@@ -7,6 +7,7 @@ from typing import ClassVar
 from registry.ids import EnvironmentId, PoolId, Seconds
 from registry.resources import ResourceName
 from scheduler.requests import RequestClass
+from scheduler.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,15 @@ class HeldByOperator:
     """The center asked it to wait."""
 
     code: ClassVar[str] = "held-by-operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartFailed:
+    """It was started, but the outside world did not let it; it is not tried again before `until`."""
+
+    code: ClassVar[str] = "start-failed"
+    trouble: Trouble
+    until: Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

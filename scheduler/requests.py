@@ -18,7 +18,8 @@ from registry.ids import (
     Seconds,
 )
 from registry.resources import GIB, MIB, Resources
-from registry.tags import Tags
+from registry.tags import UNREPORTED, FundingSource, Tags
+from scheduler.troubles import Trouble
 
 NAME_LENGTH: Final = 100
 MOST_WORKERS: Final = 900
@@ -51,18 +52,19 @@ class State(StrEnum):
 
 
 class End(StrEnum):
-    """Why a request ended, or is about to."""
+    """Why a request ended, or why its cluster is about to: one that is turned back waits again afterwards."""
 
     CANCELLED = "cancelled"
     WALLTIME = "walltime"
     IDLE = "idle"
     HEAD_LOST = "head_lost"
     NEVER_STARTED = "never_started"
+    TURNED_BACK = "turned_back"
 
 
 LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.PENDING: frozenset({State.PLACED, State.ENDED}),
-    State.PLACED: frozenset({State.ENDED}),
+    State.PLACED: frozenset({State.PENDING, State.ENDED}),
     State.ENDED: frozenset(),
 }
 
@@ -119,6 +121,8 @@ class Request(Draft):
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait.
     `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
     and `held_seconds` how long it was before.
+    Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
+    put off. `first_incarnation` is that of the slots of its next gang: names are never used twice.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
 
@@ -132,6 +136,10 @@ class Request(Draft):
     held_since: Seconds | None = None
     held_seconds: int = 0
     reasons: tuple[str, ...] = ()
+    trouble: Trouble | None = None
+    not_before: Seconds | None = None
+    failed_starts: int = 0
+    first_incarnation: int = 1
     placed: Seconds | None = None
     deadline: Seconds | None = None
     allocation: AllocationId | None = None
@@ -159,6 +167,23 @@ class Request(Draft):
         if self.held_since is None:
             return replace(after, held_since=now)
         return replace(after, held_since=None, held_seconds=self.held_seconds + max(0, now - self.held_since))
+
+    def put_off(self, trouble: Trouble, until: Seconds) -> Request:
+        """Return the request after a start that failed: it is given nothing more before a time."""
+        return replace(self, trouble=trouble, not_before=until, failed_starts=self.failed_starts + 1)
+
+    def turned_back(self, first_incarnation: int) -> Request:
+        """Return the placed request as one that waits again, as if it had never been placed."""
+        return replace(
+            self,
+            state=State.PENDING,
+            tags=replace(self.tags, funding=FundingSource(UNREPORTED)),
+            first_incarnation=first_incarnation,
+            placed=None,
+            deadline=None,
+            allocation=None,
+            ending=None,
+        )
 
     def may_move(self, to: State) -> bool:
         """Tell whether the table of legal moves lets the request become `to`."""

@@ -24,6 +24,7 @@ from scheduler.reasons import (
     NoRate,
     PersonAtClassLimit,
     SetAside,
+    StartFailed,
     WouldDelayReserved,
 )
 from scheduler.requests import Request
@@ -94,8 +95,11 @@ class Room:
             self._known.clear()
         return reservation
 
-    def grow(self, cluster: Cluster, ordinal: int) -> Process | None:
-        """Give a running cluster one more elastic worker if everything allows it, and take its room."""
+    def grow(self, cluster: Cluster, ordinal: int, part: Part) -> Process | None:
+        """Give a running cluster one more worker if everything allows it, and take its room.
+
+        What it is guaranteed is held to the end of its time, an elastic worker on a lease.
+        """
         request = cluster.request
         assert request.placed is not None, request
         assert request.deadline is not None, request
@@ -103,22 +107,23 @@ class Room:
         rule = self._snapshot.rule(request.pool, request.placed)
         ends = releases_at(cluster, self._policy, self._now)
         node = place_worker(request, self._floor.open_until(request.pool, ends))
-        lease = min(self._policy.lease_seconds, request.deadline - self._now)
-        if rule is None or node is None or lease <= 0 or ordinal > LAST_ORDINAL:
+        left = request.deadline - self._now
+        seconds = min(self._policy.lease_seconds, left) if part is Part.ELASTIC else left
+        if rule is None or node is None or seconds <= 0 or ordinal > LAST_ORDINAL or self._is_put_off(request):
             return None
         if self._over_quota(request, request.worker, ends):
             return None
-        hold = price(rule, request.worker, lease * 1000, percent=self._class(request).price_percent)
+        hold = price(rule, request.worker, seconds * 1000, percent=self._class(request).price_percent)
         if hold > self._promised.left(request, request.allocation, self._now):
             return None
         process = Process(
             request=request.id,
             ordinal=ordinal,
-            part=Part.ELASTIC,
+            part=part,
             node=node,
             shape=request.worker,
             hold=hold,
-            lease_until=Seconds(self._now + lease),
+            lease_until=Seconds(self._now + seconds) if part is Part.ELASTIC else None,
         )
         self._take(Cluster(request=request, processes=(process,)))
         return process
@@ -128,6 +133,13 @@ class Room:
             yield HeldByUser()
         if request.operator_hold:
             yield HeldByOperator()
+        if self._is_put_off(request):
+            assert request.trouble is not None, request
+            assert request.not_before is not None, request
+            yield StartFailed(trouble=request.trouble, until=request.not_before)
+
+    def _is_put_off(self, request: Request) -> bool:
+        return request.not_before is not None and self._now < request.not_before
 
     def _capped(self, request: Request) -> Iterator[WaitReason]:
         most = self._class(request).most_per_person
@@ -219,6 +231,7 @@ class Room:
                 node=node,
                 shape=shape,
                 hold=price(rule, shape, request.walltime_seconds * 1000, percent=percent),
+                incarnation=request.first_incarnation,
             )
 
     def _take(self, cluster: Cluster) -> None:
@@ -247,4 +260,6 @@ def _asked(request: Request) -> Hashable:
         request.walltime_seconds,
         request.user_hold,
         request.operator_hold,
+        request.trouble,
+        request.not_before,
     )

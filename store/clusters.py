@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Table, bindparam, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Executable, ForeignKey, Index, Table, bindparam, select, update
 
 from registry.ids import Mark, RequestId
 from scheduler.clusters import Cluster, Part, Process
 from scheduler.requests import State
+from scheduler.troubles import Trouble
 from store.connections import Transaction
-from store.marks import mark_column
+from store.marks import current_mark, mark_column
 from store.requests import REQUESTS, placed_requests
 from store.rows import changes, thing_of, values_of
 from store.schema import METADATA, TEXT, Choice, Vector, moment
@@ -34,6 +35,8 @@ PROCESSES: Final = Table(
     moment("charged_until", nullable=True),
     moment("lease_until", nullable=True),
     moment("not_before", nullable=True),
+    Column("trouble", Choice(Trouble)),
+    moment("troubled_since", nullable=True),
     moment("stop_by", nullable=True),
     moment("released", nullable=True),
     mark_column(),
@@ -57,6 +60,18 @@ def changed_processes(transaction: Transaction, since: Mark) -> tuple[Process, .
     return tuple(thing_of(Process, row) for row in transaction.rows(changed))
 
 
+def _added(transaction: Transaction) -> Executable:
+    """Return the insert of slots, in place of those that a request has left behind which was turned back.
+
+    Their versions go on: whoever still holds what was read of the earlier one writes nothing over the new one.
+    """
+    new = transaction.insert(PROCESSES)
+    key = {column.name for column in PROCESSES.primary_key}
+    others: dict[str, Any] = {column.name: column for column in new.excluded if column.name not in key}
+    values = others | {"version": PROCESSES.c.version + 1, "mark": current_mark()}
+    return new.on_conflict_do_update(index_elements=PROCESSES.primary_key, set_=values, where=~_HELD)
+
+
 @dataclass(frozen=True, slots=True)
 class SqlClusters:
     """`Clusters` in SQL."""
@@ -65,7 +80,8 @@ class SqlClusters:
 
     def add(self, processes: Iterable[Process]) -> None:
         if rows := [values_of(process) for process in processes]:
-            self.transaction.run(PROCESSES.insert(), rows)
+            added = self.transaction.run(_added(self.transaction), rows)
+            assert added == len(rows), rows
 
     def slots(self, request: RequestId) -> tuple[Process, ...]:
         slots = self.transaction.rows(self.transaction.locked(_SLOTS), {"key": request})

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Table, bindparam, fun
 
 from registry.ids import Mark, PersonId, RequestId
 from scheduler.requests import End, Request, RequestClass, State
+from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import mark_column
 from store.rows import changes, thing_of, values_of
@@ -38,6 +39,10 @@ REQUESTS: Final = Table(
     moment("held_since", nullable=True),
     Column("held_seconds", BigInteger, nullable=False),
     Column("reasons", Words, nullable=False),
+    Column("trouble", Choice(Trouble)),
+    moment("not_before", nullable=True),
+    Column("failed_starts", BigInteger, nullable=False),
+    Column("first_incarnation", BigInteger, nullable=False),
     moment("placed", nullable=True),
     moment("deadline", nullable=True),
     Column("allocation", TEXT),

@@ -19,6 +19,7 @@ from operations.ports.backend import BackendUnavailableError, Credentials, Start
 from registry.ids import ProcessUid, RequestId, Seconds
 from scheduler.observed import Observed
 from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, StartProcesses, Step
+from scheduler.troubles import Trouble
 
 CORE: Final = "/api/v1"
 WRITERS: Final = 8
@@ -93,8 +94,11 @@ class KubeBackend:
                 case _:
                     assert_never(step)
         except CallRefusedError as error:
-            refused = StartRefusedError if isinstance(step, StartProcesses) else BackendUnavailableError
-            raise refused(f"Kubernetes refuses: {error}") from error
+            # A place that is not there yet is being made; whatever else is refused to start would be refused again.
+            if isinstance(step, StartProcesses) and not error.is_absent:
+                trouble = Trouble.OUTSIDE_QUOTA if error.is_over_quota else Trouble.OUTSIDE_REFUSAL
+                raise StartRefusedError(error.message, trouble) from error
+            raise BackendUnavailableError(f"Kubernetes refuses: {error}") from error
 
     def _start(self, step: StartProcesses, credentials: Credentials) -> None:
         """Create a gang whole and let it go, or take back what of it could be created."""

@@ -26,7 +26,7 @@ ATTEMPTS: Final = 8
 PAGE: Final = 500
 POOL: Final = 32
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
-_ABSENT, _CONFLICT = 404, 409
+_FORBIDDEN, _ABSENT, _CONFLICT = 403, 404, 409
 
 
 def client(kubeconfig: Path | None) -> ApiClient:
@@ -63,6 +63,11 @@ class CallRefusedError(Exception):
     def is_conflict(self) -> bool:
         """Tell whether the name exists already, or the object is not the one that was meant."""
         return self.status == _CONFLICT
+
+    @property
+    def is_over_quota(self) -> bool:
+        """Tell whether a quota of the namespace is used up: Kubernetes says so in words only."""
+        return self.status == _FORBIDDEN and "exceeded quota" in self.message
 
 
 class _BusyError(Exception):

@@ -18,9 +18,27 @@ from backends.kube.naming import (
 from registry.ids import InstitutionId, ProcessUid, RequestId, Seconds
 from scheduler.clusters import HEAD_ORDINAL
 from scheduler.observed import Cause, ObservedProcess
+from scheduler.troubles import Trouble
 
 LONGEST_DETAIL: Final = 500
 _OUT_OF_MEMORY: Final = "OOMKilled"
+_EVICTED: Final = "Evicted"
+_IMAGE: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+_CONTAINER: Final = frozenset(
+    {"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError", "CrashLoopBackOff"}
+)
+_UNSCHEDULABLE: Final = "Unschedulable"
+NO_TROUBLE: Final[tuple[None, str]] = (None, "")
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -40,6 +58,7 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedPr
     container = _container(pod)
     ended, cause, detail = _end(pod, container, lost, now)
     started = _started(container)
+    trouble, said = (None, "") if started or ended else _trouble(pod, container)
     return ObservedProcess(
         name=metadata["name"],
         uid=ProcessUid(metadata["uid"]),
@@ -50,7 +69,8 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedPr
         started=started,
         ended=None if ended is None else Seconds(max(ended, started or ended)),
         cause=cause,
-        detail=detail[:LONGEST_DETAIL],
+        trouble=trouble,
+        detail=(detail or said)[:LONGEST_DETAIL],
     )
 
 
@@ -90,6 +110,19 @@ def _address(pod: Json, container: Json, ordinal: int) -> str | None:
     return f"tls://{address}:{COMM_PORT}"
 
 
+def _trouble(pod: Json, container: Json) -> tuple[Trouble | None, str]:
+    """Return what keeps a pod from starting, if its node or kube-scheduler has said so, and in which words."""
+    waiting = container.get("state", {}).get("waiting", {})
+    if waiting.get("reason") in _IMAGE:
+        return Trouble.IMAGE, _words(waiting)
+    if waiting.get("reason") in _CONTAINER:
+        return Trouble.CONTAINER, _words(waiting)
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition.get("reason") == _UNSCHEDULABLE:
+            return Trouble.UNSCHEDULABLE, _words(condition)
+    return NO_TROUBLE
+
+
 def _end(
     pod: Json, container: Json, lost: Mapping[str, Seconds], now: Seconds
 ) -> tuple[Seconds | None, Cause | None, str]:
@@ -97,6 +130,8 @@ def _end(
     status, node = pod.get("status", {}), pod["spec"].get("nodeName")
     if terminated := container.get("state", {}).get("terminated"):
         return _terminated(pod, terminated, now)
+    if status.get("reason") == _EVICTED:
+        return now, Cause.EVICTED, str(status.get("message", ""))
     if status.get("phase") in _FINISHED:
         return now, Cause.NEVER_STARTED, _words(status)
     if node in lost:
@@ -111,6 +146,8 @@ def _terminated(pod: Json, terminated: Json, now: Seconds) -> tuple[Seconds, Cau
     ended = seconds(at) if at else now
     if not terminated.get("startedAt"):
         return ended, Cause.NEVER_STARTED, _words(terminated)
+    if (status := pod.get("status", {})).get("reason") == _EVICTED:
+        return ended, Cause.EVICTED, str(status.get("message", ""))
     if terminated.get("reason") == _OUT_OF_MEMORY:
         return ended, Cause.MEMORY, f"its memory limit of {_memory_limit(pod)} bytes was exceeded"
     if pod["metadata"].get("deletionTimestamp"):

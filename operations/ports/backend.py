@@ -7,6 +7,7 @@ from typing import Protocol
 from registry.ids import ProcessUid, RequestId, Seconds
 from scheduler.observed import Observed
 from scheduler.steps import Step
+from scheduler.troubles import Trouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,11 @@ class BackendUnavailableError(Exception):
 
 
 class StartRefusedError(BackendUnavailableError):
-    """The outside world answers, and refuses to start these processes: asked again it will most likely say the same."""
+    """The outside world answers, and refuses to start these processes: asked at once it would say the same again."""
+
+    def __init__(self, message: str, trouble: Trouble = Trouble.OUTSIDE_REFUSAL) -> None:
+        super().__init__(message)
+        self.trouble = trouble
 
 
 class Authority(Protocol):

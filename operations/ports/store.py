@@ -77,7 +77,7 @@ class Clusters(Protocol):
     """The slots of placed requests."""
 
     def add(self, processes: Iterable[Process]) -> None:
-        """Keep new slots."""
+        """Keep new slots; a released one of the same ordinal, of a request that was turned back, gives way."""
         ...
 
     def slots(self, request: RequestId) -> tuple[Process, ...]:

@@ -75,9 +75,12 @@ class MemoryClusters:
 
     def add(self, processes: Iterable[Process]) -> None:
         for process in processes:
-            self._slots.add((process.request, process.ordinal), process)
-            others = self._ordinals.get(process.request) or ()
-            self._ordinals.put(process.request, tuple(sorted((*others, process.ordinal))))
+            key = (process.request, process.ordinal)
+            earlier = self._slots.get(key)
+            assert earlier is None or earlier.released is not None, process
+            self._slots.put(key, process if earlier is None else replace(process, version=earlier.version + 1))
+            others = set(self._ordinals.get(process.request) or ())
+            self._ordinals.put(process.request, tuple(sorted(others | {process.ordinal})))
 
     def slots(self, request: RequestId) -> tuple[Process, ...]:
         found = (self._slots.get((request, ordinal)) for ordinal in self._ordinals.get(request) or ())

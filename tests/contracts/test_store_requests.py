@@ -14,6 +14,7 @@ from registry.resources import GpuModel, Resources
 from registry.tags import FundingSource, Sector, Topic
 from scheduler.clusters import Cluster, Process
 from scheduler.requests import End, Request, State
+from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
 from store.vault import VAULT, SqlVault
@@ -52,6 +53,10 @@ def full(request: Request) -> Request:
         held_since=Seconds(NOW + 1),
         held_seconds=77,
         reasons=("share-full", "no-credit"),
+        trouble=Trouble.IMAGE,
+        not_before=Seconds(NOW + 2),
+        failed_starts=3,
+        first_incarnation=4,
         ending=End.WALLTIME,
         end=End.WALLTIME,
         ended=NOW,
@@ -76,6 +81,8 @@ def test_a_slot_is_read_as_it_was_written(store: Store[Work]) -> None:
         charged_until=NOW,
         lease_until=NOW,
         not_before=NOW,
+        trouble=Trouble.CONTAINER,
+        troubled_since=NOW,
         stop_by=NOW,
         released=NOW,
         wanted=False,
@@ -101,7 +108,6 @@ def test_a_change_is_written_only_over_what_it_was_made_from(store: Store[Work])
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        (placed(a_request()), replace(placed(a_request()), state=State.PENDING)),
         (full(a_request()), placed(a_request())),
         (full(a_request()), replace(full(a_request()), state=State.PENDING, end=None, ended=None)),
         (a_request(1), a_request(2)),
@@ -115,6 +121,19 @@ def test_a_move_that_is_not_in_the_table_is_our_own_mistake(
     with pytest.raises(AssertionError):
         store.transact(swap, before, after)
     assert store.read(get, before.id) == before
+
+
+def test_what_is_placed_again_takes_the_slots_that_it_left_and_nobody_writes_over_them(store: Store[Work]) -> None:
+    first, second = a_slot(released=NOW, uid=ProcessUid("u")), a_slot(incarnation=2)
+    store.transact(add, a_request())
+    store.transact(lambda work: work.clusters.add([first]))
+    store.transact(lambda work: work.clusters.add([a_slot(ordinal=1), second]))
+    slots = store.read(lambda work: work.clusters.slots(request_id(1)))
+    assert slots == (replace(second, version=2), a_slot(ordinal=1))
+    assert not store.transact(lambda work: work.clusters.swap(first, replace(first, wanted=False)))
+    with pytest.raises(AssertionError):
+        store.transact(lambda work: work.clusters.add([a_slot(incarnation=3)]))
+    assert store.read(lambda work: work.clusters.slots(request_id(1))) == slots
 
 
 def test_a_slot_is_changed_only_over_what_it_was_made_from(store: Store[Work]) -> None:

@@ -23,6 +23,7 @@ from scheduler.observed import HeadClaim
 from scheduler.policy import DEFAULT_POLICY
 from scheduler.requests import Request, State
 from scheduler.snapshot import Snapshot
+from scheduler.troubles import Trouble
 from server.ids import RandomIds
 from store.memory import MemoryStore
 from tests.builders import NOW, a_draft, a_node, a_rule, cores, facts_of_a_center
@@ -119,6 +120,10 @@ class Loops(RuleBasedStateMachine):
     def cut_off(self) -> None:
         self.backend.cut_off()
 
+    @rule(trouble=st.sampled_from([None, None, *Trouble]))
+    def hinder(self, trouble: Trouble | None) -> None:
+        self.backend.hinder(trouble)
+
     @rule()
     def start_again(self) -> None:
         """A killed server remembers nothing but the store."""
@@ -192,10 +197,9 @@ class Loops(RuleBasedStateMachine):
         lived = self.backend.lives
         for uid, life in lived.items():
             mine = [entry for entry in charges if f":{uid}:" in entry.key]
-            assert life.started is not None
             assert life.ended is not None
             shape = self.shape(life.request, life.ordinal)
-            seconds = life.ended - life.started
+            seconds = 0 if life.started is None else life.ended - life.started
             assert sum((entry.usage for entry in mine), Usage()) == Usage.of(shape, seconds)
             assert sum(entry.amount for entry in mine) == price(a_rule(), shape, seconds * 1000)
             assert all(entry.target == INCOME for entry in mine)

@@ -12,6 +12,7 @@ from backends.kube.reading import door, is_gated, observed
 from registry.ids import ProcessUid, Seconds
 from registry.resources import GIB, Resources
 from scheduler.observed import Cause
+from scheduler.troubles import Trouble
 from tests.unit.test_kube_manifests import OWNER, REQUEST, SITE, a_process, a_step
 
 NOW: Final = Seconds(1_800_000_000)
@@ -84,11 +85,49 @@ def test_a_deletion_that_is_asked_for_ends_nothing_yet() -> None:
     assert observed(leaving, {}, NOW).ended is None
 
 
+def test_what_its_node_evicts_is_told_in_its_nodes_words_whether_it_ran_or_not() -> None:
+    evicted: dict[str, Any] = {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": "The node was low on resource: memory.",
+    }
+    seen = observed(a_pod(**evicted), {}, NOW)
+    assert (seen.started, seen.cause, seen.detail) == (None, Cause.EVICTED, evicted["message"])
+    ran = {"terminated": {"startedAt": STARTED, "finishedAt": FINISHED, "exitCode": 137}}
+    seen = observed(a_pod(ran, **evicted), {}, NOW)
+    assert (seen.started, seen.ended, seen.cause, seen.detail) == (*AT, Cause.EVICTED, evicted["message"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "trouble"),
+    [
+        ("ImagePullBackOff", Trouble.IMAGE),
+        ("ErrImageNeverPull", Trouble.IMAGE),
+        ("CreateContainerConfigError", Trouble.CONTAINER),
+        ("ContainerCreating", None),
+        ("PodInitializing", None),
+    ],
+)
+def test_what_keeps_a_container_from_starting_is_told(reason: str, trouble: Trouble | None) -> None:
+    seen = observed(a_pod({"waiting": {"reason": reason, "message": "in its words"}}, ready=False), {}, NOW)
+    assert (seen.started, seen.ended, seen.trouble) == (None, None, trouble)
+    assert seen.detail == (f"{reason}: in its words" if trouble else "")
+
+
+def test_what_has_no_place_on_its_node_is_told_as_kube_scheduler_says_it() -> None:
+    homeless = a_pod(phase="Pending")
+    del homeless["spec"]["nodeName"]
+    for reason, trouble in (("Unschedulable", Trouble.UNSCHEDULABLE), ("SchedulingGated", None)):
+        condition = {"type": "PodScheduled", "status": "False", "reason": reason, "message": "1 Insufficient cpu."}
+        homeless["status"]["conditions"] = [condition]
+        assert observed(homeless, {}, NOW).trouble is trouble
+
+
 def test_what_never_ran_used_nothing_and_says_why() -> None:
-    refused = a_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+    refused = a_pod(phase="Failed", reason="UnexpectedAdmissionError", message="Allocate failed.")
     seen = observed(refused, {}, NOW)
     assert (seen.started, seen.cause) == (None, Cause.NEVER_STARTED)
-    assert seen.detail == "Evicted: The node was low on resource: memory."
+    assert seen.detail == "UnexpectedAdmissionError: Allocate failed."
     homeless = a_pod(phase="Pending")
     del homeless["spec"]["nodeName"]
     assert observed(homeless, {}, NOW).ended is None

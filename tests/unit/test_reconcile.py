@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from operations.cycle import run_cycle
-from operations.ports.backend import Credentials, StartRefusedError
+from operations.ports.backend import Credentials
 from operations.reconcile import reconcile_once
 from operations.requests import submit
 from registry.ids import RequestId, Seconds
 from scheduler.policy import DEFAULT_POLICY
-from scheduler.requests import End, Request
+from scheduler.requests import Request
 from scheduler.steps import Step
-from tests.builders import POOL, a_draft
+from tests.builders import a_draft
 from tests.seeding import award
 from tests.unit.test_metering import PROJECT, DawdlingBackend, SmallCenter
 
@@ -20,13 +20,9 @@ POISONED, SOUND = (a_draft(number, PROJECT, workers_min=1, walltime_seconds=600)
 
 
 class ChokingBackend(DawdlingBackend):
-    """A world in which one request chokes, and another is refused if it is told so."""
-
-    refused: RequestId | None = None
+    """A world in which one request chokes."""
 
     def carry_out(self, step: Step, credentials: Credentials | None) -> None:
-        if step.request == self.refused:
-            raise StartRefusedError("there is no environment of that name")
         if step.request == POISONED.id:
             raise ValueError("nobody thought of this")
         super().carry_out(step, credentials)
@@ -62,16 +58,3 @@ def test_an_outage_before_the_first_start_is_not_held_against_a_cluster(center: 
         reconcile_once(center.ports, DEFAULT_POLICY)
     assert request_in(center, SOUND.id).ending is None
     assert len(center.backend.observe().processes) == 2
-
-
-def test_a_start_that_is_refused_for_longer_than_a_head_is_waited_for_gives_its_place_back(center: SmallCenter) -> None:
-    assert isinstance(center.backend, ChokingBackend)
-    center.backend.refused = SOUND.id
-    assert reconcile_once(center.ports, DEFAULT_POLICY).failed == 2
-    assert request_in(center, SOUND.id).ending is None
-    center.clock.time = Seconds(center.clock.time + DEFAULT_POLICY.start_patience_seconds)
-    for _ in range(2):
-        reconcile_once(center.ports, DEFAULT_POLICY)
-    assert request_in(center, SOUND.id).end is End.NEVER_STARTED
-    (node,) = center.store.read(lambda work: work.capacity.nodes(POOL))
-    assert node.granted == POISONED.gang_total(), "what nobody refused, but failed, is tried on"

@@ -49,12 +49,12 @@ class ProcessEnd:
         cause = event.details.get("cause", "")
         if event.kind != _PROCESS_ENDED or cause == _STOPPED:
             return None
-        parts = event.details.get("process", "").split("-")
-        return cls(ordinal=parts[-2:][0], cause=cause, detail=event.details.get("detail", ""), at=event.at)
+        ordinal = _ordinal(event.details.get("process", ""))
+        return cls(ordinal=ordinal, cause=cause, detail=event.details.get("detail", ""), at=event.at)
 
     def who(self, words: Words) -> str:
         """Return which process it was."""
-        return words("the_head") if self.ordinal == _HEAD else words("the_worker", ordinal=self.ordinal)
+        return _who(self.ordinal, words)
 
     def how(self, words: Words) -> str:
         """Return what happened to it, without when."""
@@ -67,6 +67,19 @@ class ProcessEnd:
             if found := pattern.fullmatch(self.detail):
                 return words(name, **{value: _written(value, text, words) for value, text in found.groupdict().items()})
         return self.detail
+
+
+def who(process: str, words: Words) -> str:
+    """Return which process of its cluster a name is."""
+    return _who(_ordinal(process), words)
+
+
+def _ordinal(process: str) -> str:
+    return process.split("-")[-2:][0]
+
+
+def _who(ordinal: str, words: Words) -> str:
+    return words("the_head") if ordinal == _HEAD else words("the_worker", ordinal=ordinal)
 
 
 def _written(value: str, text: str, words: Words) -> str:

@@ -16,6 +16,7 @@ from haidang.endings import process_ends, why_ended
 from haidang.progress import expectation
 from haidang.refusals import made_up
 from haidang.tables import table, terminal_width
+from haidang.troubles import failed_starts
 from haidang.words import Words
 
 MICRO: Final = 1_000_000
@@ -138,10 +139,10 @@ def _why_lines(story: Account, words: Words) -> Iterator[str]:
         yield stands
         if why := request.end or request.ending:
             yield words("because", why=why_ended(why, words))
-    ends = list(process_ends(story.events, words))
-    if ends:
-        yield words("process_ends")
-        yield from (f"  - {end}" for end in ends)
+    for heading, lines in (("failed_starts", failed_starts), ("process_ends", process_ends)):
+        if told := list(lines(story.events, words)):
+            yield words(heading)
+            yield from (f"  - {line}" for line in told)
 
 
 def _waiting_lines(story: Account, words: Words) -> Iterator[str]:

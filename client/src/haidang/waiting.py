@@ -14,6 +14,7 @@ from haidang.errors import EndedError, RefusedError, UnreachableError, WaitedToo
 from haidang.following import ENDED, EventQueue
 from haidang.progress import Display, Standing
 from haidang.transport import Transport, segment
+from haidang.troubles import Trouble
 from haidang.words import Words
 
 READY: Final = "process_ready"
@@ -25,6 +26,7 @@ _PHASES: Final = {
     "submitted": PENDING,
     "waiting": PENDING,
     "placed": "starting",
+    "turned_back": PENDING,
     "running": RUNNING,
     "ending": "ending",
 }
@@ -82,9 +84,11 @@ class Waiting:
         if event.kind == ENDED:
             raise self._ended(event.details.get("why"))
         phase = _PHASES.get(event.kind, self._standing.phase)
-        if phase != PENDING:
+        if phase != self._standing.phase:
             self._standing = Standing(request_id=self._standing.request_id, phase=phase)
-        elif event.kind in {"waiting", "held", "unheld"}:
+        if trouble := Trouble.of(event):
+            self._standing = replace(self._standing, reasons=(trouble.sentence(self._words),))
+        if phase == PENDING and event.kind in {"waiting", "held", "unheld", "turned_back"}:
             self._ask_at = min(self._ask_at, time.monotonic() + FIRST_ASKING_SECONDS)
 
     def _look(self, patience_seconds: float | None) -> None:
