@@ -35,7 +35,9 @@ kubernetes:
 	  { echo "Packages are missing: sudo apt install --no-install-recommends $(PACKAGES)" >&2; exit 1; }
 	$(PROGRAMS)/build.sh $(KUBERNETES) node helm
 
+# The images before the network in which the tests run: it leads nowhere.
 test-kubernetes: root env kubernetes
+	$(BIN)/python -m tests.kubernetes.images
 	PATH="$(CURDIR)/$(KUBERNETES):$(CURDIR)/.tools/bin:$$PATH" tests/kubernetes/run.sh $(BIN)/python -m pytest tests/kubernetes
 
 # Before anything is built in vain.

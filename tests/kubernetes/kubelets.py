@@ -182,7 +182,8 @@ class Kubelets:
 
     def _follow(self) -> None:
         while not self._closing.is_set():
-            with suppress(RefusedError, BusyError, HTTPError, OSError):
+            # What still comes from a stream that was shut down is no JSON.
+            with suppress(RefusedError, BusyError, HTTPError, OSError, ValueError):
                 self._watch(self._list())
             self._closing.wait(RETRY_SECONDS)
 

@@ -220,7 +220,7 @@ def test_everything_is_still_there_when_the_api_server_returns(
     plane.start_apiserver()
     pods.make("after")
     until(lambda: pods.phase("before") == "Succeeded")
-    until(lambda: pods.phase("after") == "Running")
+    until(lambda: pods.phase("after") == "Running", seconds=60)  # kube-scheduler takes ever longer to look again
     until(is_ready(plane, node))
 
 

@@ -33,8 +33,9 @@ OPEN_DOOR: Final = 73
 def main() -> int:
     """Be the process until it ends; return its exit status."""
     options = _options()
-    # The first process of a container is ended by no signal that it does not react to.
-    signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
+    # The first process of a container is ended by no signal that it does not react to. Whoever is ended so did not end
+    # well: a kubelet that evicts a pod would otherwise report that it had completed, and no word of the reason.
+    signal.signal(signal.SIGTERM, lambda number, _frame: os._exit(128 + number))
     os.umask(0o077)
     os.chdir(SCRATCH)
     os.environ.update(ONE_THREAD, HOME=str(SCRATCH), TMPDIR=str(SCRATCH), PWD=str(SCRATCH))
