@@ -28,7 +28,7 @@ from api.routes import (
 )
 from api.streams import STEADY, Rhythm, Streams
 from operations.explaining import Explainer
-from operations.ports import Ports
+from operations.ports import Inside
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
 from scheduler.policy import Policy
@@ -55,7 +55,7 @@ EVERYWHERE: Final = problems(401, 403, 413, 415, 422, 431, 500, 503)
 
 
 def create_app(
-    ports: Ports[Office],
+    ports: Inside[Office],
     explainer: Explainer,
     policy: Policy,
     *,

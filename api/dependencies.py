@@ -16,7 +16,7 @@ from api.streams import Streams
 from operations.callers import Caller, authenticate
 from operations.explaining import Explainer
 from operations.policies import POLICIES, forbidden_everywhere
-from operations.ports import Ports
+from operations.ports import Inside
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
 from operations.reasons import NodesFollow, Unauthenticated, Unknown
@@ -35,7 +35,7 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token
 class Desk:
     """Everything that routes work with, made once by whoever starts the application."""
 
-    ports: Ports[Office]
+    ports: Inside[Office]
     explainer: Explainer
     policy: Policy
     pulse: Callable[[], Pulse]
@@ -58,7 +58,7 @@ def desk(http: HTTPConnection) -> Desk:
 DeskDep = Annotated[Desk, Depends(desk)]
 
 
-def _ports(desk: DeskDep) -> Ports[Office]:
+def _ports(desk: DeskDep) -> Inside[Office]:
     return desk.ports
 
 
@@ -80,7 +80,7 @@ def _rules(desk: DeskDep) -> Policy:
     return desk.policy
 
 
-PortsDep = Annotated[Ports[Office], Depends(_ports)]
+PortsDep = Annotated[Inside[Office], Depends(_ports)]
 ExplainerDep = Annotated[Explainer, Depends(_explainer)]
 RulesDep = Annotated[Policy, Depends(_rules)]
 

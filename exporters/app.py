@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
@@ -14,18 +14,21 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from exporters.collector import Collector
+from exporters.collector import Collector, LoopCollector
 from operations.ports.store import StoreUnavailableError
 
 PATH: Final = "/metrics"
+HEALTH_PATH: Final = "/health"
 
 _SILENT_CLIENT_SECONDS: Final = 10
 _POLL_SECONDS: Final = 0.2
 _MOST_CLIENTS: Final = 64
 
 
-def make_metrics_app(collector: Collector) -> WSGIApplication:
+def make_metrics_app(collector: Collector | LoopCollector, is_well: Callable[[], bool]) -> WSGIApplication:
     """Return the application that answers with the collector's metrics, in the format that the asker accepts.
+
+    Beside them, whoever watches over the process is told whether it `is_well`.
 
     It reads the store and blocks while it does: it belongs on a thread, never on an event loop.
     """
@@ -34,6 +37,9 @@ def make_metrics_app(collector: Collector) -> WSGIApplication:
     metrics: WSGIApplication = make_wsgi_app(registry)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == HEALTH_PATH:
+            well = is_well()
+            return _say("200 OK" if well else "503 Service Unavailable", "ok" if well else "late", start_response)
         if environ["PATH_INFO"] != PATH:
             return _say("404 Not Found", f"metrics are at {PATH}", start_response)
         try:
@@ -44,10 +50,10 @@ def make_metrics_app(collector: Collector) -> WSGIApplication:
     return answer
 
 
-def serve(collector: Collector, listening: socket.socket) -> MetricsServer:
+def serve(collector: Collector | LoopCollector, listening: socket.socket, is_well: Callable[[], bool]) -> MetricsServer:
     """Begin to answer on a socket that listens already, and close it in the end."""
     server = _Server(listening)
-    server.set_app(make_metrics_app(collector))
+    server.set_app(make_metrics_app(collector, is_well))
     return MetricsServer(server)
 
 

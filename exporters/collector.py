@@ -9,16 +9,17 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from exporters.families import families
+from exporters.families import LOOPS, families
 from exporters.scrapes import Picture, Scrape
 from exporters.totals import WAIT_BOUNDS, Totals
 from operations.follower import Follower
 from operations.ports.office import EntrySum, Office, WaitCount
-from operations.ports.outside import Clock
+from operations.ports.outside import Clock, Pulse
 from operations.ports.store import Store, StoreUnavailableError
 from registry.centers import Center, Pool
 from registry.ids import BEGINNING, InstitutionId, Mark, Seconds
 from registry.people import EVERYTHING
+from scheduler.snapshot import Snapshot
 
 _PAGE: Final = 500
 
@@ -100,6 +101,28 @@ class Collector:
             institutions=news.institutions,
             totals=self._final.plus(news.tail.sums, news.tail.counts),
         )
+
+
+class LoopCollector:
+    """The metrics of a process that runs loops and shows nothing else: how fresh they are."""
+
+    def __init__(self, pulse: Callable[[], Pulse], clock: Clock) -> None:
+        """Take what tells when the loops last went round, and the time."""
+        self._pulse: Final = pulse
+        self._clock: Final = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the age of each loop."""
+        now, pulse = self._clock.now(), self._pulse()
+        nothing = Picture(seen=now, snapshot=Snapshot(), center=None, pools=(), institutions=(), totals=Totals())
+        scrape = Scrape(
+            picture=nothing,
+            now=now,
+            reading_nanoseconds=0,
+            last_cycle=pulse.cycle,
+            last_reconcile=pulse.reconciled,
+        )
+        return [family.metric(scrape) for family in LOOPS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

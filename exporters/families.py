@@ -237,14 +237,7 @@ CREDITS: Final = (
     ),
 )
 
-FRESHNESS: Final = (
-    Amount(
-        name="haidang_snapshot_age_seconds",
-        kind=Kind.GAUGE,
-        says="Time since the committed state shown here was read; it grows while the store does not answer.",
-        source=Source.PROCESS,
-        read=readings.snapshot_age,
-    ),
+LOOPS: Final = (
     Amount(
         name="haidang_cycle_age_seconds",
         kind=Kind.GAUGE,
@@ -259,6 +252,17 @@ FRESHNESS: Final = (
         source=Source.PROCESS,
         read=readings.age(attrgetter("last_reconcile")),
     ),
+)
+
+FRESHNESS: Final = (
+    Amount(
+        name="haidang_snapshot_age_seconds",
+        kind=Kind.GAUGE,
+        says="Time since the committed state shown here was read; it grows while the store does not answer.",
+        source=Source.PROCESS,
+        read=readings.snapshot_age,
+    ),
+    *LOOPS,
     Amount(
         name="haidang_scrape_duration_seconds",
         kind=Kind.GAUGE,

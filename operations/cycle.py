@@ -7,7 +7,7 @@ from typing import TypeVar
 from operations.clusters import bearer_of, claim_of
 from operations.events import Event, EventKind
 from operations.follower import Follower
-from operations.ports import Ports
+from operations.ports import Inside
 from operations.ports.store import NodeFull, Work
 from quotas.ledger import EntryKey, hold_entry
 from quotas.reasons import NoCredit, NoShare, ShareFull
@@ -42,7 +42,7 @@ class Applied:
     turned_away: tuple[RequestId, ...] = ()
 
 
-def run_cycle(ports: Ports[Work], follower: Follower) -> Applied:
+def run_cycle(ports: Inside[Work], follower: Follower) -> Applied:
     """Decide once on the committed state and apply what changed."""
     now = ports.clock.now()
     plan = decide(follower.catch_up(), now)

@@ -11,21 +11,28 @@ from registry.people import Person, Role, RoleGrant, Token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Admin:
+    """Somebody who is to run the center, and their first token, of which only the digest is kept."""
+
+    person: Person
+    token: Token
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Founding:
-    """What a center begins with; `token` is the admin's first one, of which only the digest is kept."""
+    """What a center begins with; without an `admin` one is appointed later."""
 
     center: Center
     pool: Pool
     node: NodePlan | None
     environments: tuple[Environment, ...]
     rates: RateCard
-    admin: Person
-    token: Token
-    digest: bytes
+    admin: Admin | None = None
 
 
 def found_center(work: Office, founding: Founding) -> bool:
-    """Make a center of an empty store; tell whether this did it, and the token is good.
+    """Make a center of an empty store; tell whether this did it, and its admin's token is good.
 
     Every start may call it, also two at once: a center that exists keeps all it has, and only learns its name and
     where its environments now lie.
@@ -40,15 +47,15 @@ def found_center(work: Office, founding: Founding) -> bool:
         node = put_node(work, founding.node)
         assert not isinstance(node, Refused), node
     work.books.put_rate_card(founding.rates)
-    return appoint_admin(work, founding.admin, founding.token, founding.digest)
+    return founding.admin is None or appoint_admin(work, founding.admin)
 
 
-def appoint_admin(work: Office, admin: Person, token: Token, digest: bytes) -> bool:
+def appoint_admin(work: Office, admin: Admin) -> bool:
     """Give a new person the center, and the token that stands for them; False if there is no center yet."""
     center = work.facilities.center()
     if center is None:
         return False
-    work.people.add(admin)
-    work.grants.put(RoleGrant(person=admin.id, role=Role.CENTER_ADMIN, reach=center.id))
-    work.tokens.add(token, digest)
+    work.people.add(admin.person)
+    work.grants.put(RoleGrant(person=admin.person.id, role=Role.CENTER_ADMIN, reach=center.id))
+    work.tokens.add(admin.token, admin.digest)
     return True

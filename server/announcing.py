@@ -12,10 +12,10 @@ import click
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """Where a center answers, and how far its tenants are kept apart."""
+    """Where a center, or a part of it, answers, and how far its tenants are kept apart."""
 
-    api: str
-    metrics: str
+    api: str | None
+    metrics: str | None
     tenants: str
 
 
@@ -38,8 +38,10 @@ class ToPeople:
         click.echo(f"center-admin token, shown once: {token}")
 
     def opened(self, where: Opened) -> None:
-        click.echo(f"API      {where.api}   (described at /docs)")
-        click.echo(f"metrics  {where.metrics}")
+        if where.api:
+            click.echo(f"API      {where.api}   (described at /docs)")
+        if where.metrics:
+            click.echo(f"metrics  {where.metrics}")
         click.echo(f"tenants  {where.tenants}")
 
 
@@ -56,7 +58,8 @@ class ToScripts:
         self._untold = {"token": token}
 
     def opened(self, where: Opened) -> None:
-        told, self._untold = asdict(where) | self._untold, {}
+        places = {name: value for name, value in asdict(where).items() if value is not None}
+        told, self._untold = places | self._untold, {}
         click.echo(json.dumps(told))
 
     def __enter__(self) -> Self:

@@ -8,16 +8,15 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from operations.callers import digest_of
 from operations.founding import appoint_admin
 from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
-from registry.people import Person, Token
 from server import logs
 from server.announcing import ToPeople, ToScripts
 from server.clock import SystemClock
+from server.founding import first_admin, found_without_admin
 from server.ids import RandomIds
-from server.running import AddressTakenError, AlreadyServedError, run
+from server.running import AddressTakenError, AlreadyServedError, NotFoundedError, run
 from server.settings import Settings, make_data_folder, sealing_key
 from store.connections import shown
 from store.migrating import is_migrated
@@ -36,7 +35,8 @@ def _where(command: F) -> F:
         "--database",
         help="postgresql://... or sqlite:///...  [HAIDANG_DATABASE; a file in the data folder]",
     )
-    return data(database(command))
+    key = click.option("--sealing-key-file", help="The key that seals credentials.  [HAIDANG_SEALING_KEY_FILE; made]")
+    return data(database(key(command)))
 
 
 @click.command()
@@ -49,11 +49,14 @@ def _where(command: F) -> F:
 @click.option("--node-memory", help="Memory this machine offers, as 8GiB.  [HAIDANG_NODE_MEMORY; all]")
 @click.option("--cgroup", help="A folder of control groups delegated to the center.  [HAIDANG_CGROUP; none]")
 @click.option("--site", help="A file about a Kubernetes cluster to run clusters on.  [HAIDANG_SITE; this machine]")
+@click.option("--part", help="One part of several: api, controller or exporter.  [HAIDANG_PART; all]")
+@click.option("--lease", help="NAMESPACE/NAME of the Lease that controllers share.  [HAIDANG_LEASE; none]")
 @click.option("--trust-everyone", is_flag=True, default=None, help="Without root: accept several institutions.")
 @_AS_JSON
 def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's own types; Settings checks each
     """Run a center on this machine: API, scheduler, reconciler and exporter in one process.
 
+    With --part it runs one of them, beside others on one PostgreSQL database that `haidang migrate` has prepared.
     Started again it finds its running clusters and goes on. The first start shows the center admin's token once.
     """
     settings = _settings(options)
@@ -64,8 +67,11 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
         raise click.ClickException(
             f"another process serves from {settings.data}: stop it, or name another --data"
         ) from error
+    except NotFoundedError as error:
+        raise click.ClickException(f"there is no center of this version in {error}: run `haidang migrate`") from error
     except SealedOtherwiseError as error:
-        message = f"{settings.data}/sealing.key is not the key that running clusters' credentials were sealed with"
+        file = settings.sealing_key_file or settings.data / "sealing.key"
+        message = f"{file} is not the key that running clusters' credentials were sealed with"
         raise click.ClickException(f"{message}: put back the one from your backup") from error
     except (StoreUnavailableError, BackendUnavailableError, AddressTakenError, OSError) as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
@@ -73,16 +79,22 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
 
 @click.command()
 @_where
+@click.option("--found", is_flag=True, help="Also make a center of an empty database, whose admin `token` makes.")
 @_AS_JSON
-def migrate(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Bring the database to the schema of this version; `serve` does the same when it starts."""
+def migrate(*, found: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Bring the database to the schema of this version; `serve` does the same when it starts as a whole."""
     settings = _settings(options)
-    make_data_folder(settings.data)
+    if settings.database is None:
+        make_data_folder(settings.data)
     try:
         migrate_database(settings.database_url)
+        is_new = found and found_without_admin(settings)
     except StoreUnavailableError as error:
         raise click.ClickException(str(error)) from error
-    click.echo(json.dumps({"migrated": True}) if as_json else "The database has the schema of this version.")
+    if as_json:
+        click.echo(json.dumps({"migrated": True, "founded": is_new}))
+    else:
+        click.echo("The database has the schema of this version." + (" It holds a new center." if is_new else ""))
 
 
 @click.command()
@@ -93,23 +105,19 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Make a token for a new center admin, straight in the database: for whoever lost the first one."""
     settings, ids, clock = _settings(options), RandomIds(), SystemClock()
     secret = ids.secret()
-    person = Person(id=ids.person(), name=name)
-    made = Token(id=ids.token(), person=person.id, label="made by hand", made=clock.now())
+    admin = first_admin(ids, secret, clock.now(), name=name, label="made by hand")
     try:
         # Whoever has lost a token is not helped by a new, empty center in a folder whose name was mistyped.
-        is_center = is_migrated(settings.database_url) and _open(settings).transact(
-            appoint_admin, person, made, digest_of(secret)
-        )
+        is_center = is_migrated(settings.database_url) and _open(settings).transact(appoint_admin, admin)
     except StoreUnavailableError as error:
         raise click.ClickException(str(error)) from error
     if not is_center:
         raise click.ClickException(f"there is no center in {shown(settings.database_url)}: `haidang serve` makes one")
-    click.echo(json.dumps({"person": person.id, "token": secret}) if as_json else secret)
+    click.echo(json.dumps({"person": admin.person.id, "token": secret}) if as_json else secret)
 
 
 def _open(settings: Settings) -> SqlStore:
-    make_data_folder(settings.data)
-    return SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
+    return SqlStore(settings.database_url, sealing_key=sealing_key(settings))
 
 
 def _run(settings: Settings, *, as_json: bool) -> None:

@@ -18,18 +18,17 @@ from api.app import create_app
 from api.streams import Streams
 from exporters.app import PATH as METRICS_PATH
 from exporters.app import serve as serve_metrics
-from exporters.collector import Collector
+from exporters.collector import Collector, LoopCollector
 from operations.explaining import Explainer
 from operations.founding import found_center
-from operations.ports.outside import Pulse
 from server.announcing import Announcer, Opened
 from server.connections import Connection
-from server.founding import founding
-from server.ids import RandomIds
+from server.founding import first_admin, founding
 from server.ports import first_open_port, warn_of_open_ports
-from server.settings import Settings, make_data_folder
+from server.settings import Part, Settings, make_data_folder
 from server.wiring import Center, wire
-from store.migrating import migrate
+from store.connections import shown
+from store.migrating import is_current, migrate
 
 log = structlog.get_logger()
 
@@ -42,42 +41,83 @@ class AddressTakenError(Exception):
     """An address to listen at is somebody else's, or not this machine's; the message says which."""
 
 
+class NotFoundedError(Exception):
+    """The database has no center, or one of another version; the message says which database."""
+
+
 class AlreadyServedError(Exception):
     """Another process serves from the same data folder."""
 
 
 def run(settings: Settings, announcer: Announcer) -> None:
-    """Serve until told to stop. Clusters outlive the process: the next start finds them and goes on.
+    """Serve until told to stop, as a whole center or a part of one. Clusters outlive every process of it.
 
     Raises:
         AlreadyServedError: another process serves from the data folder.
+        NotFoundedError: a part by itself finds no center of this version in the database.
         StoreUnavailableError: the database cannot be reached.
         BackendUnavailableError: processes cannot be started on this machine.
         AddressTakenError: somebody else listens where this is to listen.
     """
-    make_data_folder(settings.data)
     # To be told to stop is the usual end, by whichever of the two signals and however far the start has come. A shell
     # lets what it starts in the background ignore one of them, which the HTTP server hears as soon as it runs.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt), ExitStack() as stack:
-        stack.enter_context(_alone(settings.data))
-        # Before anything is made: a token that is told by a start which then fails cannot be told again.
-        listening = stack.enter_context(_listen(settings.host, settings.port, "--port"))
-        scraped = stack.enter_context(_listen(settings.host, settings.metrics_port, "--metrics-port"))
-        migrate(settings.database_url)
-        center = wire(settings)
-        stack.callback(center.stop)
-        _found(center, settings, announcer)
-        center.start()
-        metrics = stack.enter_context(serve_metrics(_collector(center), scraped))
-        # asyncio sets this only on sockets that name their protocol, which `create_server` does not: without it every
-        # answer on a kept connection waits 40 ms for the other side's acknowledgement.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if center.site.grounds is None and center.site.keeps_apart and not settings.trust_everyone:
-            warn_of_open_ports(listening.getsockname()[1], metrics.port, first=first_open_port())
-        announcer.opened(_opened(center, settings, listening.getsockname()[1], metrics.port))
-        _http_server(center).run(sockets=[listening])
+        serve = _whole if settings.part is Part.ALL else _part
+        serve(settings, announcer, stack)
+
+
+def _whole(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
+    make_data_folder(settings.data)
+    stack.enter_context(_alone(settings.data))
+    # Before anything is made: a token that is told by a start which then fails cannot be told again.
+    listening = stack.enter_context(_listen(settings.host, settings.port, "--port"))
+    scraped = stack.enter_context(_listen(settings.host, settings.metrics_port, "--metrics-port"))
+    migrate(settings.database_url)
+    center = wire(settings)
+    stack.callback(center.stop)
+    ids, clock = center.inside.ids, center.inside.clock
+    secret = ids.secret()
+    admin = first_admin(ids, secret, clock.now())
+    if center.store.transact(found_center, founding(settings, center.site, admin)):
+        announcer.founded(secret)
+    center.start()
+    metrics = stack.enter_context(serve_metrics(_collector(center), scraped, center.is_well))
+    if settings.site is None and center.site.keeps_apart and not settings.trust_everyone:
+        warn_of_open_ports(listening.getsockname()[1], metrics.port, first=first_open_port())
+    announcer.opened(_opened(center, settings, listening, scraped))
+    _answer(center, listening)
+
+
+def _part(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
+    """Serve one part; what it lacks is made by `haidang migrate`, once for all of them."""
+    if not is_current(settings.database_url):
+        raise NotFoundedError(shown(settings.database_url))
+    is_api = settings.part is Part.API
+    number, option = (settings.port, "--port") if is_api else (settings.metrics_port, "--metrics-port")
+    listening = stack.enter_context(_listen(settings.host, number, option))
+    center = wire(settings)
+    stack.callback(center.stop)
+    center.start()
+    if is_api:
+        announcer.opened(_opened(center, settings, listening, None))
+        _answer(center, listening)
+        return
+    collector = (
+        _collector(center) if settings.part is Part.EXPORTER else LoopCollector(center.pulse, center.inside.clock)
+    )
+    stack.enter_context(serve_metrics(collector, listening, center.is_well))
+    announcer.opened(_opened(center, settings, None, listening))
+    while True:
+        signal.pause()
+
+
+def _answer(center: Center, listening: socket.socket) -> None:
+    # asyncio sets this only on sockets that name their protocol, which `create_server` does not: without it every
+    # answer on a kept connection waits 40 ms for the other side's acknowledgement.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    _http_server(center).run(sockets=[listening])
 
 
 def _listen(host: str, port: int, option: str) -> socket.socket:
@@ -102,30 +142,21 @@ def _alone(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _found(center: Center, settings: Settings, announcer: Announcer) -> None:
-    """Make a center of an empty store, and tell the token of its admin this once."""
-    ids = RandomIds()
-    secret = ids.secret()
-    if center.store.transact(found_center, founding(settings, center.site, ids, secret, center.ports.clock.now())):
-        announcer.founded(secret)
+def _opened(center: Center, settings: Settings, api: socket.socket | None, metrics: socket.socket | None) -> Opened:
+    def address(listening: socket.socket | None, path: str = "") -> str | None:
+        return f"http://{settings.host}:{listening.getsockname()[1]}{path}" if listening else None
 
-
-def _opened(center: Center, settings: Settings, port: int, metrics_port: int) -> Opened:
-    return Opened(
-        api=f"http://{settings.host}:{port}",
-        metrics=f"http://{settings.host}:{metrics_port}{METRICS_PATH}",
-        tenants=center.site.apart,
-    )
+    return Opened(api=address(api), metrics=address(metrics, METRICS_PATH), tenants=center.site.apart)
 
 
 def _http_server(center: Center) -> uvicorn.Server:
     app = create_app(
-        center.ports,
-        Explainer(center.follower, center.ports.clock, nanoseconds=time.monotonic_ns),
+        center.inside,
+        Explainer(center.follower, center.inside.clock, nanoseconds=time.monotonic_ns),
         center.policy,
-        pulse=lambda: Pulse(cycle=center.cycle.last_success, reconciled=center.reconciler.last_success),
+        pulse=center.pulse,
         keeps_apart=center.site.keeps_apart,
-        own_nodes=center.site.grounds is None,
+        own_nodes=center.site.node is not None,
     )
     configuration = uvicorn.Config(
         app,
@@ -155,8 +186,8 @@ def _collector(center: Center) -> Collector:
     return Collector(
         center.store,
         center.follower,
-        clock=center.ports.clock,
+        clock=center.inside.clock,
         nanoseconds=time.monotonic_ns,
-        last_cycle=lambda: center.cycle.last_success,
-        last_reconcile=lambda: center.reconciler.last_success,
+        last_cycle=lambda: center.pulse().cycle,
+        last_reconcile=lambda: center.pulse().reconciled,
     )

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import sys
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from cryptography.fernet import Fernet
-from pydantic import ByteSize, DirectoryPath, Field, FilePath
+from pydantic import ByteSize, DirectoryPath, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from operations.ports.store import SealedOtherwiseError
@@ -34,13 +35,24 @@ def machine_memory() -> ByteSize:
     return ByteSize(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
+class Part(StrEnum):
+    """What of a center a process is. Apart from each other they share nothing but the database."""
+
+    ALL = "all"
+    API = "api"
+    CONTROLLER = "controller"
+    EXPORTER = "exporter"
+
+
 class Settings(BaseSettings):
     """Everything a center has to be told; each also reads `HAIDANG_NAME`, and an option goes before that.
 
     `node_cores` and `node_memory` (bytes) are what this machine offers, by default all it has. `cgroup` is a folder
     of control groups that was delegated to the center: the kernel then bounds memory, not the keepers' samples.
     `site` is the file about a Kubernetes cluster to run clusters on instead of this machine. `users` is the folder in
-    which all centers of a machine note which uids they gave to projects.
+    which all centers of a machine note which uids they gave to projects. `part` is what of the center this process is;
+    one by itself needs a database that the others share. `sealing_key_file` holds the key that seals credentials, if it
+    is not to be made in the data folder. `lease` is the namespace and the name of the Lease that controllers share.
     """
 
     model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
@@ -57,6 +69,17 @@ class Settings(BaseSettings):
     cgroup: DirectoryPath | None = None
     site: FilePath | None = None
     users: Path = _SYSTEM_USERS
+    part: Part = Part.ALL
+    sealing_key_file: FilePath | None = None
+    lease: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = None
+
+    @model_validator(mode="after")
+    def _parts_share_what_they_need(self) -> Self:
+        if self.part is not Part.ALL and not (self.database or "").startswith("postgresql://"):
+            raise ValueError(f"{self.part} by itself needs --database postgresql://..., which all parts share")
+        if self.part is not Part.ALL and self.sealing_key_file is None:
+            raise ValueError(f"{self.part} by itself needs --sealing-key-file, the same for all parts")
+        return self
 
     @property
     def database_url(self) -> str:
@@ -99,13 +122,19 @@ def make_data_folder(data: Path) -> None:
     data.chmod(0o700)
 
 
-def sealing_key(data: Path) -> str:
-    """Return the key that seals credentials in the store, made at the first call and readable by the center alone.
+def sealing_key(settings: Settings) -> str:
+    """Return the key that seals credentials in the store.
+
+    It is read from the file that was named for it; else it lies in the data folder, made at the first call and readable
+    by the center alone.
 
     Raises:
         SealedOtherwiseError: the file holds no key.
     """
-    path = data / _SEALING_KEY
+    if settings.sealing_key_file is not None:
+        return _checked(settings.sealing_key_file)
+    make_data_folder(settings.data)
+    path = settings.data / _SEALING_KEY
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

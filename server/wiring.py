@@ -1,24 +1,28 @@
 """How the parts of a center are put together: the only place that chooses adapters."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from api.schemas.health import LATE_SECONDS
 from backends.authority import ClusterAuthority
 from operations.cycle import run_cycle
 from operations.events import Event, leaves_work, may_change_decisions
 from operations.follower import Follower
 from operations.grounds import tend_once
-from operations.ports import Ports
+from operations.ports import Inside, Ports
 from operations.ports.office import Office
+from operations.ports.outside import Pulse
 from operations.reconcile import acquaint, reconcile_once
 from scheduler.policy import DEFAULT_POLICY, Policy
 from server.clock import SystemClock
 from server.ids import RandomIds
 from server.loops import Loop
-from server.settings import Settings, sealing_key
-from server.worksites import Worksite, worksite
+from server.settings import Part, Settings, sealing_key
+from server.worksites import Means, Worksite, worksite
 from store.transactions import SqlStore
 
 _CYCLE_TICK_SECONDS: Final = 5.0
@@ -29,75 +33,117 @@ _STOP_PATIENCE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Center:
-    """A center that is put together and not yet running."""
+    """What every process of a center has; one with a `controller` acts, too."""
 
-    ports: Ports[Office]
+    inside: Inside[Office]
     policy: Policy
     follower: Follower
     store: SqlStore
     site: Worksite
-    cycle: Loop
-    reconciler: Loop
-    tending: Loop | None
+    controller: Controller | None
 
     def start(self) -> None:
-        """Begin the loops: first what ran before this start is found, then whatever waits is decided."""
-        self.site.backend.prepare()
-        acquaint(self.ports)
-        self.store.subscribe(self._hear)
-        self.site.backend.watch(self.reconciler.wake)
-        if self.site.grounds is not None and self.tending is not None:
-            self.site.grounds.start()
-            self.site.grounds.watch(self.tending.wake)
-            self.tending.start()
-        self.reconciler.start()
-        self.cycle.start()
+        """Begin to act, as far as this process does."""
+        if self.controller is not None:
+            self.controller.start(self.store)
+
+    def stop(self) -> None:
+        """End the loops between two steps; clusters go on."""
+        if self.controller is not None:
+            self.controller.stop()
+        self.store.close()
+
+    def is_well(self) -> bool:
+        """Tell whether no loop of this process is late."""
+        now, pulse = self.inside.clock.now(), self.pulse()
+        return all(now - (moment or now) < LATE_SECONDS for moment in (pulse.cycle, pulse.reconciled))
+
+    def pulse(self) -> Pulse:
+        """Return when the loops of this process last went round."""
+        return self.controller.pulse() if self.controller is not None else Pulse()
+
+
+class Controller:
+    """The loops of a center with what they act on. Of several that share a lease only its holder acts."""
+
+    def __init__(self, ports: Ports[Office], policy: Policy, follower: Follower, means: Means) -> None:
+        self._ports = ports
+        self._means = means
+        self._lease = means.lease(partial(acquaint, ports)) if means.lease else None
+        self._cycle = self._loop("cycle", partial(run_cycle, ports, follower), _CYCLE_TICK_SECONDS)
+        self._reconciler = self._loop("reconcile", partial(reconcile_once, ports, policy), _RECONCILE_TICK_SECONDS)
+        self._tending: Loop | None = None
+        if means.grounds is not None:
+            tend = partial(tend_once, ports.store, means.grounds)
+            self._tending = self._loop("grounds", tend, _TEND_TICK_SECONDS)
+
+    def start(self, store: SqlStore) -> None:
+        """Begin: first what ran before this start is found, then whatever waits is decided."""
+        self._means.backend.prepare()
+        store.subscribe(self._hear)
+        self._means.backend.watch(self._reconciler.wake)
+        if self._means.grounds is not None and self._tending is not None:
+            self._means.grounds.start()
+            self._means.grounds.watch(self._tending.wake)
+        if self._lease is None:
+            acquaint(self._ports)
+        else:
+            self._lease.start()
+        for loop in self._loops():
+            loop.start()
+
+    def stop(self) -> None:
+        """End the loops between two steps, and let another controller act at once."""
+        for loop in self._loops():
+            loop.stop(patience_seconds=_STOP_PATIENCE_SECONDS)
+        if self._lease is not None:
+            self._lease.release(patience_seconds=_STOP_PATIENCE_SECONDS)
+        if self._means.grounds is not None:
+            self._means.grounds.close()
+        self._means.backend.leave()
+
+    def pulse(self) -> Pulse:
+        """Return when the loops last went round."""
+        return Pulse(cycle=self._cycle.last_success, reconciled=self._reconciler.last_success)
+
+    def _loops(self) -> list[Loop]:
+        return [loop for loop in (self._tending, self._cycle, self._reconciler) if loop is not None]
+
+    def _loop(self, name: str, step: Callable[[], object], tick_seconds: float) -> Loop:
+        def acting() -> None:
+            if self._lease is None or self._lease.holds():
+                step()
+
+        return Loop(name, acting, tick_seconds=tick_seconds, clock=self._ports.clock)
 
     def _hear(self, told: Sequence[Event]) -> None:
         """Wake whom a commit concerns: each of them looks at everything, beside those for whom somebody waits."""
         if may_change_decisions(told):
-            self.cycle.wake()
+            self._cycle.wake()
         if leaves_work(told):
-            self.reconciler.wake()
-        if self.tending is not None and not told:
-            self.tending.wake()
-
-    def stop(self) -> None:
-        """End the loops between two steps; clusters go on."""
-        for loop in (self.tending, self.cycle, self.reconciler):
-            if loop is not None:
-                loop.stop(patience_seconds=_STOP_PATIENCE_SECONDS)
-        if self.site.grounds is not None:
-            self.site.grounds.close()
-        self.site.backend.leave()
-        self.store.close()
+            self._reconciler.wake()
+        if self._tending is not None and not told:
+            self._tending.wake()
 
 
 def wire(settings: Settings) -> Center:
-    """Put a center together from its settings; the database must have been migrated."""
-    clock, policy = SystemClock(), DEFAULT_POLICY
-    store = SqlStore(settings.database_url, sealing_key=sealing_key(settings.data))
+    """Put a center, or one part of it, together from its settings; the database must have been migrated."""
+    clock, ids, policy = SystemClock(), RandomIds(), DEFAULT_POLICY
+    store = SqlStore(settings.database_url, sealing_key=sealing_key(settings), shared=settings.part is not Part.ALL)
     site = worksite(settings, clock)
-    ports: Ports[Office] = Ports(
-        store=store, backend=site.backend, authority=ClusterAuthority(), clock=clock, ids=RandomIds()
-    )
     follower = Follower(store, policy)
+    controller = None
+    if settings.part in (Part.ALL, Part.CONTROLLER):
+        means = site.means()
+        ports: Ports[Office] = Ports(
+            store=store, clock=clock, ids=ids, backend=means.backend, authority=ClusterAuthority()
+        )
+        controller = Controller(ports, policy, follower, means)
     return Center(
-        ports=ports,
+        inside=Inside(store=store, clock=clock, ids=ids),
         policy=policy,
         follower=follower,
         store=store,
         site=site,
-        cycle=Loop("cycle", partial(run_cycle, ports, follower), tick_seconds=_CYCLE_TICK_SECONDS, clock=clock),
-        reconciler=Loop(
-            "reconcile", partial(reconcile_once, ports, policy), tick_seconds=_RECONCILE_TICK_SECONDS, clock=clock
-        ),
-        tending=_tending(store, site, clock),
+        controller=controller,
     )
-
-
-def _tending(store: SqlStore, site: Worksite, clock: SystemClock) -> Loop | None:
-    """Return the loop that follows machines and keeps tenants' places, where there are any beside processes."""
-    if site.grounds is None:
-        return None
-    return Loop("grounds", partial(tend_once, store, site.grounds), tick_seconds=_TEND_TICK_SECONDS, clock=clock)

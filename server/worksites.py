@@ -1,13 +1,17 @@
 """Where a center's clusters run, this machine or a Kubernetes cluster, and what of the center depends on that."""
 
+import secrets
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from backends.kube.backend import KubeBackend
 from backends.kube.calls import Calls, Pace, client
 from backends.kube.grounds import KubeGrounds
+from backends.kube.lease import Lease
 from backends.local.backend import LocalBackend
 from backends.local.users import folders_of, why_not_separate
 from operations.facilities import NodePlan
@@ -54,42 +58,58 @@ class RunningGrounds(Grounds, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worksite:
-    """A place for clusters. A center is founded with `pool` and `node`; None where machines come with the `grounds`.
+class Means:
+    """What a controller acts on a place with: `grounds` where that has machines of its own, a `lease` if it takes one.
 
-    `apart` says to people how far tenants are kept apart, `keeps_apart` whether that allows several institutions.
+    The lease is made with what has to be done before this process begins to act.
     """
 
     backend: RunningBackend
+    grounds: RunningGrounds | None = None
+    lease: Callable[[Callable[[], None]], Lease] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worksite:
+    """A place for clusters. A center is founded with `pool` and `node`; None where the place keeps its own machines.
+
+    `apart` says to people how far tenants are kept apart, `keeps_apart` whether that allows several institutions.
+    `means` are asked for by who acts there: nobody else of the center has to reach it.
+    """
+
     environments: tuple[Environment, ...]
     pool: Pool
     node: NodePlan | None
     apart: str
     keeps_apart: bool
-    grounds: RunningGrounds | None = None
+    means: Callable[[], Means]
 
 
 def worksite(settings: Settings, clock: SystemClock) -> Worksite:
     """Return the place that the settings name."""
     if settings.site is None:
         return this_machine(settings)
-    return on_kubernetes(SiteSettings.read(settings.site), CenterId(settings.center), clock)
+    return on_kubernetes(settings, SiteSettings.read(settings.site), clock)
 
 
 def this_machine(settings: Settings) -> Worksite:
     """Return the machine that this process runs on."""
     environment = own_environment()
     together = why_not_separate((*folders_of(Path(environment.path)), settings.public_scratch))
-    backend = LocalBackend(
-        data=settings.data / "local",
-        scratch=settings.private_scratch if together else settings.public_scratch,
-        environments={environment.id: Path(environment.path)},
-        separate_uids=together is None,
-        users=settings.users,
-        cgroup=settings.cgroup,
-    )
+
+    def means() -> Means:
+        backend = LocalBackend(
+            data=settings.data / "local",
+            scratch=settings.private_scratch if together else settings.public_scratch,
+            environments={environment.id: Path(environment.path)},
+            separate_uids=together is None,
+            users=settings.users,
+            cgroup=settings.cgroup,
+        )
+        return Means(backend=backend)
+
     return Worksite(
-        backend=backend,
+        means=means,
         environments=(environment,),
         pool=Pool(id=POOL, center=CenterId(settings.center), tier=Tier.HPC, name="This machine"),
         node=NodePlan(id=NODE, pool=POOL, capacity=settings.node_capacity),
@@ -98,19 +118,37 @@ def this_machine(settings: Settings) -> Worksite:
     )
 
 
-def on_kubernetes(said: SiteSettings, center: CenterId, clock: SystemClock) -> Worksite:
+def on_kubernetes(settings: Settings, said: SiteSettings, clock: SystemClock) -> Worksite:
     """Return a Kubernetes cluster."""
-    site = said.site(center)
-    calls = Calls(client(said.kubeconfig), Pace(per_second=_CALLS_PER_SECOND, burst=_CALLS_AT_ONCE))
+    center = CenterId(settings.center)
+
+    def means() -> Means:
+        site, calls = said.site(center), calls_to(said)
+        return Means(
+            backend=KubeBackend(calls, site, now=clock.now),
+            grounds=KubeGrounds(calls, site),
+            lease=partial(_lease, calls, settings.lease) if settings.lease else None,
+        )
+
     return Worksite(
-        backend=KubeBackend(calls, site, now=clock.now),
+        means=means,
         environments=said.records(),
         pool=Pool(id=POOL, center=center, tier=Tier.CLOUD, name="Main"),
         node=None,
         apart="each institution's pods run in a namespace of its own",
         keeps_apart=True,
-        grounds=KubeGrounds(calls, site),
     )
+
+
+def calls_to(said: SiteSettings) -> Calls:
+    """Return calls to the cluster that a site's file names."""
+    return Calls(client(said.kubeconfig), Pace(per_second=_CALLS_PER_SECOND, burst=_CALLS_AT_ONCE))
+
+
+def _lease(calls: Calls, place: str, gained: Callable[[], None]) -> Lease:
+    namespace, name = place.split("/")
+    identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    return Lease(calls, namespace=namespace, name=name, identity=identity, gained=gained)
 
 
 def _apart(together: str | None, *, trusted: bool) -> str:

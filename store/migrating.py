@@ -5,6 +5,8 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, make_url, text
 
 from store.connections import SQLITE, answering, engine_for
@@ -43,6 +45,21 @@ def is_migrated(url: str) -> bool:
     try:
         with answering(), engine.connect() as connection:
             return inspect(connection).has_table("alembic_version")
+    finally:
+        engine.dispose()
+
+
+def is_current(url: str) -> bool:
+    """Tell whether a database has exactly the schema of this version.
+
+    Raises:
+        StoreUnavailableError: the database does not answer.
+    """
+    engine = engine_for(url, reads=True)
+    try:
+        with answering(), engine.connect() as connection:
+            newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
+            return MigrationContext.configure(connection).get_current_revision() == newest
     finally:
         engine.dispose()
 

@@ -16,6 +16,7 @@ from registry.ids import Mark
 from store.connections import OvertakenError, Transaction, complaint, engine_for, is_conflict, is_loss
 from store.doors import alone
 from store.facts import read_facts
+from store.hearing import Hearsay
 from store.marks import ADVANCE_ON_SQLITE
 from store.offices import office_in
 from store.sealing import Seal
@@ -32,11 +33,12 @@ _LONGEST_PAUSE_SECONDS: Final = 0.1
 class SqlStore:
     """`Store` on SQLite or PostgreSQL, with the whole office.
 
-    Any number of threads and processes may share one database. `url` is SQLAlchemy's, `sealing_key` 32 bytes in
-    url-safe base64. The schema is brought up to date by `store.migrating.migrate`.
+    Any number of threads and processes may share one database; of one that is `shared` the listeners also hear what
+    other processes commit. `url` is SQLAlchemy's, `sealing_key` 32 bytes in url-safe base64. The schema is brought up
+    to date by `store.migrating.migrate`.
     """
 
-    def __init__(self, url: str, *, sealing_key: str) -> None:
+    def __init__(self, url: str, *, sealing_key: str, shared: bool = False) -> None:
         """Take an address and connect to it when it is first needed."""
         self._writing = engine_for(url)
         self._reading = engine_for(url, reads=True)
@@ -46,6 +48,7 @@ class SqlStore:
         # SQLite has one writer and lets others poll for their turn; threads that queue here get it at once, in order.
         self._turn: AbstractContextManager[None] = Turns() if on_sqlite else nullcontext()
         self._on_sqlite = on_sqlite
+        self._others = Hearsay(self._writing, self._tell) if shared else None
 
     def transact(self, operation: Callable[Concatenate[Office, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation in one transaction, again on a conflict; tell the listeners if it wrote."""
@@ -56,8 +59,9 @@ class SqlStore:
         with alone():
             outcome, told = _until_alone(once)
         if told is not None:
-            for hear in self._listeners:
-                hear(told)
+            self._tell(told)
+            if self._others is not None:
+                self._others.tell(told)
         return outcome
 
     def read(self, query: Callable[Concatenate[Office, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -80,8 +84,14 @@ class SqlStore:
 
     def close(self) -> None:
         """Close every idle connection."""
+        if self._others is not None:
+            self._others.close()
         self._writing.dispose()
         self._reading.dispose()
+
+    def _tell(self, told: Sequence[Event]) -> None:
+        for hear in self._listeners:
+            hear(told)
 
     def _read(self, query: Callable[[Transaction], R]) -> R:
         with self._reading.begin() as connection:

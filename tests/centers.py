@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -61,16 +61,8 @@ class RealCenter:
 
     def _begin(self, *options: str) -> dict[str, str]:
         """Start the process and return the one thing it says; nothing if it has nothing to say and ends."""
-        command = [HAIDANG, "serve", "--json", "--data", str(self._data), "--port", "0", "--metrics-port", "0"]
-        command += ["--node-cores", "16", "--node-memory", "32GiB", "--trust-everyone", *self._options, *options]
-        environment = {"PATH": os.environ["PATH"], "HOME": str(self._data.parent)}
-        environment["HAIDANG_USERS"] = str(self._data.parent / "users")  # not the machine's, which is for real centers
-        with self._log.open("a") as log:
-            self._serving = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, start_new_session=True
-            )
-        assert self._serving.stdout is not None
-        said: dict[str, str] = json.loads(self._serving.stdout.readline() or "{}")
+        self._serving = serve(self._data, self._log, [*self._options, *options])
+        said = first_words(self._serving)
         self.token = said.get("token", self.token)
         return said
 
@@ -139,6 +131,38 @@ class RealCenter:
             self.call("POST", f"/v1/requests/{request['id']}/cancel")
         until(lambda: all(one["state"] == "ended" for one in self.call("GET", "/v1/requests?limit=100")["items"]))
         assert self.interrupt() == 0
+
+
+def haidang(data: Path, *arguments: str) -> str:
+    """Run a command of a center whose data lies there; return what it prints."""
+    done = subprocess.run(
+        [HAIDANG, *arguments], capture_output=True, text=True, env=environment(data), check=False, timeout=START_SECONDS
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def environment(data: Path) -> dict[str, str]:
+    """Return what a center's process is told by its environment; uids are not noted where real centers note theirs."""
+    folder = data.parent
+    found = {"PATH": os.environ["PATH"], "HOME": str(folder), "HAIDANG_DATA": str(data)}
+    return found | {"HAIDANG_USERS": str(folder / "users"), "HAIDANG_NODE_CORES": "16", "HAIDANG_NODE_MEMORY": "32GiB"}
+
+
+def serve(data: Path, log: Path, options: Sequence[str]) -> subprocess.Popen[str]:
+    """Begin to serve on any free ports."""
+    command = [HAIDANG, "serve", "--json", "--port", "0", "--metrics-port", "0", "--trust-everyone", *options]
+    with log.open("a") as file:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment(data), start_new_session=True
+        )
+
+
+def first_words(serving: subprocess.Popen[str]) -> dict[str, str]:
+    """Return the one thing that a process says when it listens; nothing if it has nothing to say and ends."""
+    assert serving.stdout is not None
+    said: dict[str, str] = json.loads(serving.stdout.readline() or "{}")
+    return said
 
 
 def until(look: Callable[[], T | None], *, seconds: float = 60) -> T:

@@ -9,11 +9,17 @@ from operations.ports.store import Store, W_co
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ports(Generic[W_co]):
-    """The edges of one center as loops and routes are given them."""
+class Inside(Generic[W_co]):
+    """What every process of a center has: none of it touches a cluster."""
 
     store: Store[W_co]
-    backend: ClusterBackend
-    authority: Authority
     clock: Clock
     ids: Ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports(Inside[W_co]):
+    """The edges of one center as its loops are given them."""
+
+    backend: ClusterBackend
+    authority: Authority

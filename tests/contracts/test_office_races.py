@@ -11,7 +11,7 @@ import pytest
 
 from operations.callers import Caller, authenticate, digest_of
 from operations.facilities import NodePlan, put_node, put_pool, set_node_state
-from operations.founding import Founding, found_center
+from operations.founding import Admin, Founding, found_center
 from operations.people import add_person, put_grant
 from operations.ports.office import Office, ShareVersion
 from operations.reasons import Forbidden, Refused
@@ -216,16 +216,15 @@ def a_machine(capacity: Resources) -> NodePlan:
 
 
 def a_founding(number: int) -> Founding:
-    admin = Person(id=PersonId(f"first-{number}"), name="First")
+    person = Person(id=PersonId(f"first-{number}"), name="First")
+    token = Token(id=TokenId(f"token-{number}"), person=person.id, label="first", made=NOW)
     return Founding(
         center=Center(id=CENTER, name="Center"),
         pool=A_POOL,
         node=a_machine(cores(8, 32)),
         environments=(AN_ENVIRONMENT,),
         rates=a_rate_card(),
-        admin=admin,
-        token=Token(id=TokenId(f"token-{number}"), person=admin.id, label="first", made=NOW),
-        digest=digest_of(f"secret-{number}"),
+        admin=Admin(person=person, token=token, digest=digest_of(f"secret-{number}")),
     )
 
 

@@ -33,7 +33,7 @@ def store() -> Overlapping:
 
 @pytest.fixture
 def server(store: Overlapping, clock: SteppedClock) -> Iterator[MetricsServer]:
-    with serve(a_collector(store, clock), socket.create_server((HOST, 0))) as server:
+    with serve(a_collector(store, clock), socket.create_server((HOST, 0)), lambda: True) as server:
         yield server
 
 
@@ -130,11 +130,11 @@ def test_a_client_that_leaves_is_no_error(server: MetricsServer, capfd: pytest.C
 
 
 def test_a_closed_port_answers_nobody_and_may_be_used_again(store: Overlapping) -> None:
-    with serve(a_collector(store), socket.create_server((HOST, 0))) as server:
+    with serve(a_collector(store), socket.create_server((HOST, 0)), lambda: True) as server:
         port = server.port
     with pytest.raises(ConnectionRefusedError):
         ask(server)
-    with serve(a_collector(store), socket.create_server((HOST, port))) as server:
+    with serve(a_collector(store), socket.create_server((HOST, port)), lambda: True) as server:
         assert ask(server).status == 200
 
 
@@ -149,7 +149,7 @@ def speaks_ipv6() -> bool:
 def test_an_address_of_the_newer_kind_is_understood(store: Overlapping) -> None:
     if not speaks_ipv6():
         return
-    with serve(a_collector(store), socket.create_server(("::1", 0), family=socket.AF_INET6)) as server:
+    with serve(a_collector(store), socket.create_server(("::1", 0), family=socket.AF_INET6), lambda: True) as server:
         connection = HTTPConnection("::1", server.port, timeout=10)
         connection.request("GET", "/metrics")
         assert connection.getresponse().status == 200
