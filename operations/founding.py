@@ -35,7 +35,7 @@ def found_center(work: Office, founding: Founding) -> bool:
     """Make a center of an empty store; tell whether this did it, and its admin's token is good.
 
     Every start may call it, also two at once: a center that exists keeps all it has, and only learns its name and
-    where its environments now lie.
+    where its environments now lie; one that was closed is open again.
     """
     new = work.facilities.put_center(founding.center)
     for environment in founding.environments:

@@ -54,7 +54,10 @@ def follow_machines(work: Office, machines: Sequence[Machine]) -> None:
 
 
 def tenants(work: Office) -> tuple[Tenant, ...]:
-    """Return every institution with the sum of its ceilings over all pools."""
+    """Return every institution with the sum of its ceilings over all pools; a center that is closed has none."""
+    center = work.facilities.center()
+    if center is None or center.closed is not None:
+        return ()
     ceilings: dict[InstitutionId, Resources] = {
         institution.id: NOTHING for institution in work.institutions.page(EVERYTHING, after="", limit=_ALL)
     }

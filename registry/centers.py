@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from registry.ids import CenterId, EnvironmentId, NodeId, PoolId
+from registry.ids import CenterId, EnvironmentId, NodeId, PoolId, Seconds
 from registry.resources import NOTHING, Resources
 
 
@@ -25,10 +25,11 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Center:
-    """One data center."""
+    """One data center. One that is `closed` keeps its books and makes no places for tenants; a start opens it again."""
 
     id: CenterId
     name: str
+    closed: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

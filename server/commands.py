@@ -3,21 +3,28 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import click
 from pydantic import ValidationError
 
+from backends.kube.calls import CallRefusedError
+from backends.kube.leftovers import kept_pods, let_go
 from operations.founding import appoint_admin
 from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
+from registry.ids import CenterId
 from server import logs
 from server.announcing import ToPeople, ToScripts
 from server.clock import SystemClock
+from server.closing import close as close_center
 from server.founding import first_admin, found_without_admin
 from server.ids import RandomIds
 from server.running import AddressTakenError, AlreadyServedError, NotFoundedError, run
 from server.settings import Settings, make_data_folder, sealing_key
+from server.site import SiteSettings
+from server.worksites import calls_to
 from store.connections import shown
 from store.migrating import is_migrated
 from store.migrating import migrate as migrate_database
@@ -114,6 +121,52 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     if not is_center:
         raise click.ClickException(f"there is no center in {shown(settings.database_url)}: `haidang serve` makes one")
     click.echo(json.dumps({"person": admin.person.id, "token": secret}) if as_json else secret)
+
+
+@click.command()
+@_where
+@click.option("--site", help="A file about the Kubernetes cluster that clusters run on.  [HAIDANG_SITE; this machine]")
+@click.option("--patience", default=300, show_default=True, help="Seconds in which everything should have ended.")
+@_AS_JSON
+def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """End every request, settle what it used and leave nothing behind: before a center is taken away for good.
+
+    Its database keeps the books. What could not be ended is said, with why, and the exit status is 1.
+    """
+    settings = _settings(options)
+    logs.configure(terminal=sys.stderr.isatty())
+    try:
+        left = close_center(settings, patience, lambda news: click.echo(news, err=True))
+    except (StoreUnavailableError, BackendUnavailableError) as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps({"left": left}))
+    else:
+        click.echo("\n".join(left) or "Everything has ended and is settled; nothing is left.")
+    sys.exit(1 if left else 0)
+
+
+@click.command()
+@click.option("--site", required=True, help="The file about the Kubernetes cluster.  [HAIDANG_SITE]")
+@click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_AS_JSON
+def unfinalize(*, yes: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Let go of pods that are kept for the bill of a center that is gone. What they used is in no ledger afterwards."""
+    settings = _settings(options)
+    assert settings.site is not None
+    calls = calls_to(SiteSettings.read(settings.site))
+    try:
+        kept = kept_pods(calls, CenterId(settings.center))
+        for pod in kept if not as_json else ():
+            click.echo(f"{pod.namespace}/{pod.name}: from {pod.started or 'never'} to {pod.ended or 'now'}, not billed")
+        if kept and not yes:
+            click.confirm(f"Delete these {len(kept)} pods, and never bill them?", abort=True)
+        for pod in kept:
+            let_go(calls, pod)
+    except (BackendUnavailableError, CallRefusedError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps({"let_go": [asdict(pod) for pod in kept]}) if as_json else f"{len(kept)} pods were let go.")
 
 
 def _open(settings: Settings) -> SqlStore:

@@ -1,6 +1,7 @@
 """The file that says on which Kubernetes cluster a center's clusters run, and in which images.
 
 kubeconfig = "/etc/haidang/kubeconfig"     # without it, the account of the pod the center runs in
+namespace = "haidang"                      # where the center's own pods run: they may reach clusters
 priority_class = "haidang-cluster"
 pull = "IfNotPresent"
 
@@ -52,6 +53,7 @@ class SiteSettings(BaseModel):
     priority_class: Words | None = None
     pull: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     kubeconfig: Path | None = None
+    namespace: Words | None = None
 
     @classmethod
     def read(cls, path: Path) -> "SiteSettings":
@@ -72,6 +74,7 @@ class SiteSettings(BaseModel):
             devices={GpuModel(model): resource for model, resource in self.devices.items()},
             priority_class=self.priority_class,
             pull=self.pull,
+            namespace=self.namespace,
         )
 
     def records(self) -> tuple[Environment, ...]:

@@ -103,7 +103,9 @@ class Controller:
         self._means.backend.leave()
 
     def pulse(self) -> Pulse:
-        """Return when the loops last went round."""
+        """Return when the loops last went round; those of a controller that stands by do not."""
+        if self._lease is not None and not self._lease.holds():
+            return Pulse()
         return Pulse(cycle=self._cycle.last_success, reconciled=self._reconciler.last_success)
 
     def _loops(self) -> list[Loop]:

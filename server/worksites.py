@@ -2,7 +2,7 @@
 
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,6 +50,10 @@ class RunningGrounds(Grounds, Protocol):
 
     def watch(self, wake: Callable[[], None]) -> None:
         """Call `wake` whenever something may have changed."""
+        ...
+
+    def clear(self) -> Iterator[str]:
+        """Remove every tenant's place that nobody else uses; yield what had to be left, and why."""
         ...
 
     def close(self) -> None:

@@ -8,13 +8,14 @@ from sqlalchemy import Column, ForeignKey, Table, select, update
 from registry.centers import Center, Environment, Pool, Tier
 from store.connections import Transaction
 from store.rows import values_of
-from store.schema import METADATA, TEXT, Choice
+from store.schema import METADATA, TEXT, Choice, moment
 
 CENTERS: Final = Table(
     "centers",
     METADATA,
     Column("id", TEXT, primary_key=True),
     Column("name", TEXT, nullable=False),
+    moment("closed", nullable=True),
 )
 
 POOLS: Final = Table(

@@ -1,6 +1,6 @@
 """A Kubernetes cluster as the grounds of a center: its nodes are the machines, each institution has a namespace."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -82,11 +82,28 @@ class KubeGrounds:
         if failed:
             raise BackendUnavailableError("; ".join(failed))
 
+    def clear(self) -> Iterator[str]:
+        """Remove every institution's place that nobody else uses; yield what had to be left, and why."""
+        for watched in self._places:
+            for found in watched.objects():
+                if found["kind"] == "Namespace":
+                    yield from self._clear_one(found)
+
+    def _clear_one(self, namespace: Json) -> Iterator[str]:
+        path = _path(namespace)
+        strangers, _ = self._calls.items(f"{path}/pods", selector=f"!{REQUEST}")
+        claims, _ = self._calls.items(f"{path}/persistentvolumeclaims")
+        if others := [*strangers, *claims]:
+            names = ", ".join(one["metadata"]["name"] for one in others[:3])
+            yield f"namespace {namespace['metadata']['name']}: {len(others)} of others are in it, as {names}"
+        else:
+            self._calls.delete(path, uid=namespace["metadata"]["uid"])
+
     def _keep_one(self, wanted: Json, found: Json | None) -> None:
         if found is None:
             self._calls.create(_collection(wanted), wanted)
         elif not agrees(wanted, found):
-            self._calls.merge(f"{_collection(wanted)}/{wanted['metadata']['name']}", wanted)
+            self._calls.merge(_path(wanted), wanted)
 
 
 def agrees(wanted: Any, found: Any) -> bool:  # noqa: ANN401 - any part of an object of the API
@@ -110,6 +127,10 @@ def _collection(item: Json) -> str:
     group, plural = KINDS[item["kind"]]
     namespace = item["metadata"].get("namespace")
     return f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+
+
+def _path(item: Json) -> str:
+    return f"{_collection(item)}/{item['metadata']['name']}"
 
 
 def _key(item: Json) -> Key:

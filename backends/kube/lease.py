@@ -51,11 +51,15 @@ class Lease:
 
     def release(self, *, patience_seconds: float) -> None:
         """Let go of it at once: call this when nothing acts any more."""
-        self._closing.set()
+        self.fall_silent()
         self._thread.join(patience_seconds)
         if self.holds():
             self._held_until = float("-inf")
             self._quietly(self._give_back)
+
+    def fall_silent(self) -> None:
+        """Ask no more and give nothing back, as a process does that is killed."""
+        self._closing.set()
 
     def _run(self) -> None:
         while not self._closing.is_set():

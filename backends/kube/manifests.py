@@ -47,7 +47,8 @@ class Site:
     """What of the Kubernetes cluster has to be said by who installs the center there.
 
     `images` by environment, each with its digest; `devices` the extended resource that one GPU of a model is;
-    `priority_class` must not preempt; `pull` is the policy for images.
+    `priority_class` must not preempt; `pull` is the policy for images; `namespace` is where the
+    center's own pods are, if they are in this cluster.
     """
 
     center: CenterId
@@ -55,6 +56,7 @@ class Site:
     devices: Mapping[GpuModel, str] = field(default_factory=dict)
     priority_class: str | None = None
     pull: str = "IfNotPresent"
+    namespace: str | None = None
 
 
 def anchor(site: Site, step: StartProcesses) -> Json:

@@ -83,7 +83,8 @@ def _paths(site: Site, institution: InstitutionId) -> tuple[Json, ...]:
     ours = {"matchLabels": {CENTER: site.center}}
     heads = {"matchLabels": {CENTER: site.center, ROLE: HEAD}}
     clients = {"podSelector": {"matchLabels": {CLIENT: "true"}}}
-    center = {"namespaceSelector": {"matchLabels": {f"{CENTER}-of": site.center}}, "podSelector": {}}
+    home = {"kubernetes.io/metadata.name": site.namespace}
+    center = [{"namespaceSelector": {"matchLabels": home}, "podSelector": {}}] if site.namespace else []
     among = [{"podSelector": {"matchExpressions": [{"key": REQUEST, "operator": "Exists"}]}}]
     dns = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
     comm, state = ({"protocol": "TCP", "port": port} for port in (COMM_PORT, STATE_PORT))
@@ -107,7 +108,10 @@ def _paths(site: Site, institution: InstitutionId) -> tuple[Json, ...]:
             {
                 "podSelector": heads,
                 "policyTypes": ["Ingress"],
-                "ingress": [{"from": [clients], "ports": [comm]}, {"from": [center], "ports": [comm, state]}],
+                "ingress": [
+                    {"from": [clients], "ports": [comm]},
+                    *({"from": [one], "ports": [comm, state]} for one in center),
+                ],
             },
         ),
     )

@@ -5,15 +5,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from registry.resources import GIB
+from tests.centers import RealCenter, a_center
 from tests.kubernetes.control_plane import ControlPlane, control_plane, missing
+from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
 from tests.kubernetes.wire import RefusedError
 from tests.ordered import until
 
 NUMBERS = itertools.count(1)
+POOL = {"haidang/pool": "main", "haidang/tier": "hpc"}
+SITE = """
+kubeconfig = "{kubeconfig}"
+pull = "Never"
+
+[environments.default]
+image = "images.example/dask:1"
+version = "1"
+python = "3.11"
+distributed = "2026.8.0"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +76,28 @@ def namespace(plane: ControlPlane) -> Iterator[str]:
         with suppress(RefusedError):
             plane.wire.patch(f"{path}/pods/{pod['metadata']['name']}", {"metadata": {"finalizers": None}})
     plane.wire.delete(path)
+
+
+@pytest.fixture
+def center(plane: ControlPlane, kubelets: Kubelets, tmp_path: Path) -> Iterator[RealCenter]:
+    """A center that serves from this machine, with two nodes of the Kubernetes cluster for its clusters."""
+    for name in ("n1", "n2"):
+        kubelets.add(name, 8, 32 * GIB, POOL)
+    site = tmp_path / "site.toml"
+    site.write_text(SITE.format(kubeconfig=plane.admin))
+    heads = Heads(plane, kubelets, tmp_path)
+    try:
+        with a_center(tmp_path, None, "--site", str(site)) as center:
+            until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
+            yield center
+    finally:
+        heads.close()
+        remove_places(plane)
+
+
+def remove_places(plane: ControlPlane) -> None:
+    """Take institutions' namespaces away, and return when the next test can have others of their names."""
+    ours = "/api/v1/namespaces?labelSelector=haidang/institution"
+    for namespace in plane.wire.get(ours)["items"]:
+        plane.wire.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
+    until(lambda: not plane.wire.get(ours)["items"], seconds=60)

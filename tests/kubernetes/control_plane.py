@@ -155,6 +155,14 @@ class ControlPlane:
     def stop_apiserver(self) -> None:
         self._apiserver.stop()
 
+    def start_scheduler(self) -> None:
+        """Start kube-scheduler unless it runs."""
+        self._scheduler.start()
+        self._scheduler.check()
+
+    def stop_scheduler(self) -> None:
+        self._scheduler.stop()
+
     def restart_apiserver(self) -> None:
         self.stop_apiserver()
         self.start_apiserver()

@@ -4,50 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from backends.kube.reading import seconds
-from registry.resources import GIB, MIB
-from tests.centers import RealCenter, a_center, until
+from registry.resources import MIB
+from tests.centers import RealCenter, until
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
 from tests.kubernetes.wire import Json, RefusedError
-
-POOL = {"haidang/pool": "main", "haidang/tier": "hpc"}
-SITE = """
-kubeconfig = "{kubeconfig}"
-pull = "Never"
-
-[environments.default]
-image = "images.example/dask:1"
-version = "1"
-python = "3.11"
-distributed = "2026.8.0"
-"""
-
-
-@pytest.fixture
-def center(plane: ControlPlane, kubelets: Kubelets, tmp_path: Path) -> Iterator[RealCenter]:
-    """A center that serves from this machine, with two nodes of the Kubernetes cluster for its clusters."""
-    for name in ("n1", "n2"):
-        kubelets.add(name, 8, 32 * GIB, POOL)
-    site = tmp_path / "site.toml"
-    site.write_text(SITE.format(kubeconfig=plane.admin))
-    heads = Heads(plane, kubelets, tmp_path)
-    try:
-        with a_center(tmp_path, None, "--site", str(site)) as center:
-            until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
-            yield center
-    finally:
-        heads.close()
-        for namespace in plane.wire.get("/api/v1/namespaces?labelSelector=haidang/institution")["items"]:
-            plane.wire.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
 
 
 def found(plane: ControlPlane, path: str) -> Json | None:

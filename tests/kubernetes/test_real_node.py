@@ -28,6 +28,7 @@ from tests.centers import RealCenter, a_center, until
 from tests.contracts import test_backend as contract
 from tests.kubernetes import images
 from tests.kubernetes.clients import ClientPods, restricted_pod
+from tests.kubernetes.conftest import remove_places
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.node import NAME, Node, missing, real_node
 from tests.kubernetes.wire import Json, lines
@@ -153,8 +154,7 @@ def center(started_plane: ControlPlane, node: Node, tmp_path: Path) -> Iterator[
     with a_center(tmp_path, None, "--site", str(site)) as center:
         until(lambda: [one["id"] for one in center.call("GET", "/v1/nodes")["items"]] == [NAME])
         yield center
-    for namespace in started_plane.wire.get("/api/v1/namespaces?labelSelector=haidang/institution")["items"]:
-        started_plane.wire.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
+    remove_places(started_plane)
 
 
 def test_a_cluster_computes_grows_shrinks_loses_a_worker_and_is_billed(

@@ -25,6 +25,7 @@ SITE: Final = Site(
     images={EnvironmentId("default"): "images.example/dask@sha256:0123"},
     devices={GpuModel("a100"): "nvidia.com/gpu"},
     priority_class="haidang-cluster",
+    namespace="haidang-system",
 )
 OWNER: Final = {"metadata": {"name": f"h-{REQUEST}", "uid": "the-uid-of-the-anchor"}}
 PAPERS: Final = Credentials(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the programs of Kubernetes from Go modules into a folder: build.sh FOLDER [node] [helm]
 #
-# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and `helm` that. A program that is there
+# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and `helm` that with kubeconform. A program that is there
 # already is left alone, so that an interrupted build goes on where it was. The versions are those of go.mod and the ones
 # below.
 set -euo pipefail
@@ -12,6 +12,7 @@ cd "$(dirname "$0")"
 HELM=v4.3.1
 CONTAINERD=v2.4.2
 COREDNS=v1.15.0
+KUBECONFORM=v0.8.0
 KUBERNETES=$(sed -nE 's|^\tk8s.io/kubernetes (v[^ ]+).*|\1|p' go.mod)
 
 unfinished=$folder/.unfinished
@@ -49,4 +50,5 @@ if [[ $more == *" node "* ]]; then
 fi
 if [[ $more == *" helm "* ]]; then
   install helm "helm.sh/helm/v4/cmd/helm@$HELM"
+  install kubeconform "github.com/yannh/kubeconform/cmd/kubeconform@$KUBECONFORM"
 fi
