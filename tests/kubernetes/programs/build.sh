@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the programs of Kubernetes from Go modules into a folder: build.sh FOLDER [node] [helm]
 #
-# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and `helm` that with kubeconform. A program that is there
-# already is left alone, so that an interrupted build goes on where it was. The versions are those of go.mod and the ones
-# below.
+# Alone it makes a control plane with kubectl; `node` adds what runs real pods, and `helm` what installs a chart and
+# checks it. A program that is there already is left alone, so that an interrupted build goes on where it was. The
+# versions are those of go.mod and the ones below.
 set -euo pipefail
 folder=$(realpath -m "${1:?"build.sh FOLDER [node] [helm]"}")
 more=" ${*:2} "
