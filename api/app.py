@@ -17,6 +17,7 @@ from api.routes import (
     health,
     institutions,
     ledger,
+    logs,
     nodes,
     people,
     pools,
@@ -36,6 +37,7 @@ from scheduler.policy import Policy
 ROUTERS: Final = (
     requests.router,
     events.router,
+    logs.router,
     clusters.router,
     institutions.router,
     projects.router,

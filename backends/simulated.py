@@ -56,6 +56,10 @@ class SimulatedBackend:
             case _:
                 assert_never(step)
 
+    def tail(self, name: str, uid: ProcessUid) -> bytes | None:
+        """Return what a process that lived has to say for itself."""
+        return f"{name} lived".encode() if self._present.get(name) == uid else None
+
     def forget(self, name: str, uid: ProcessUid) -> None:
         """Drop an ended process of that uid."""
         if self._present.get(name) == uid:

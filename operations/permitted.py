@@ -10,6 +10,7 @@ from operations.callers import Caller
 from operations.events import EventKind
 from operations.policies import Subject, Who, forbidden
 from operations.ports.office import BEFORE_ALL, Office, Place, RequestFilter, RequestView, Told
+from operations.ports.store import KeptLog
 from operations.reasons import Forbidden, NotRunning, Refused, Unknown
 from operations.requests import ReplayKey, cancel, hold, release, scale, submit, tags_of
 from registry.centers import Environment
@@ -164,13 +165,37 @@ def access_for(work: Office, caller: Caller, request: RequestId) -> Access | Ref
     )
 
 
-def _change(work: Office, caller: Caller, action: str, request: RequestId, change: Change) -> RequestView | Refused:
-    """Change a request that the caller sees and may change; who may only see it is told who may change it."""
+def logs_seen(work: Office, caller: Caller, request: RequestId) -> tuple[KeptLog, ...] | Refused:
+    """Return the logs of a request to its owner and who administers it: what they print is not everybody's."""
+    refused = _refused(work, caller, "requests:logs", request)
+    return refused or work.logs.of(request)
+
+
+def log_seen(work: Office, caller: Caller, request: RequestId, process: str) -> tuple[KeptLog, str] | Refused:
+    """Return what one process of a request printed last."""
+    logs = logs_seen(work, caller, request)
+    if isinstance(logs, Refused):
+        return logs
+    log = next((one for one in logs if one.process == process), None)
+    text = None if log is None else work.logs.text(log.uid)
+    if log is None or text is None:
+        return Refused(reasons=(Unknown(what="log"),))
+    return log, text
+
+
+def _refused(work: Office, caller: Caller, action: str, request: RequestId) -> Refused | None:
+    """Return why a caller may not do something to a request, if they may not or do not even see it."""
     view = request_seen(work, caller, request)
     if isinstance(view, Refused):
         return view
-    if refusal := forbidden(caller, action, _subject(view.request)):
-        return Refused(reasons=(refusal,))
+    refusal = forbidden(caller, action, _subject(view.request))
+    return Refused(reasons=(refusal,)) if refusal else None
+
+
+def _change(work: Office, caller: Caller, action: str, request: RequestId, change: Change) -> RequestView | Refused:
+    """Change a request that the caller sees and may change; who may only see it is told who may change it."""
+    if refused := _refused(work, caller, action, request):
+        return refused
     outcome = change(work, request)
     return outcome if isinstance(outcome, Refused) else _view(work, outcome)
 

@@ -35,6 +35,7 @@ POLICIES: Final[Mapping[str, Who]] = {
     "requests:read": Who.CALLER,
     "requests:explain": Who.CALLER,
     "requests:follow": Who.CALLER,
+    "requests:logs": Who.OWNER_OR_ADMIN,
     "requests:cancel": Who.OWNER_OR_ADMIN,
     "requests:hold": Who.OWNER_OR_ADMIN,
     "requests:release": Who.OWNER_OR_ADMIN,

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from operations.clusters import free_unseen, is_news, let_end, record
+from operations.logs import keep_log
 from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
@@ -135,8 +136,10 @@ def _credentials(ports: Ports[Work], step: Step, now: Seconds) -> Credentials | 
 
 
 def _settle(ports: Ports[Work], seen: ObservedProcess, policy: Policy, now: Seconds) -> None:
-    """Settle a process that ended, and only then remove its last trace."""
+    """Settle a process that ended, keep its last words, and only then remove its last trace."""
     ports.store.transact(settle, seen, policy, now=now)
+    if seen.started is not None and (last_words := ports.backend.tail(seen.name, seen.uid)):
+        ports.store.transact(keep_log, seen, last_words, now=now)
     ports.backend.forget(seen.name, seen.uid)
 
 

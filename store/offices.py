@@ -11,6 +11,7 @@ from store.facilities import SqlFacilities
 from store.institutions import SqlInstitutions
 from store.journal import SqlJournal
 from store.keys import SqlKeys
+from store.logs import SqlLogs
 from store.nodes import SqlNodes
 from store.people import SqlGrants, SqlPeople
 from store.projects import SqlProjects
@@ -35,6 +36,7 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         vault=SqlVault(transaction, seal),
         register=SqlRegister(transaction),
         journal=SqlJournal(transaction),
+        logs=SqlLogs(transaction),
         trial=transaction.trial,
         institutions=SqlInstitutions(transaction),
         projects=SqlProjects(transaction),

@@ -14,6 +14,7 @@ from backends.kube.calls import CallRefusedError, Calls, Json
 from backends.kube.losses import Losses
 from backends.kube.manifests import Site
 from backends.kube.naming import HEAD, REQUEST, WORKER, ours
+from backends.kube.tails import Tails
 from backends.kube.watching import Watched
 from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from registry.ids import ProcessUid, RequestId, Seconds
@@ -47,6 +48,7 @@ class KubeBackend:
             calls, f"{CORE}/configmaps", kind="ConfigMap", selector=ours(site.center), changed=self._wake
         )
         self._losses = Losses(calls, self._wake, now=now)
+        self._tails = Tails(calls)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="pods")
         self._asked: dict[str, float] = {}
 
@@ -186,6 +188,14 @@ class KubeBackend:
 
     def _delete_pod(self, pod: Json) -> None:
         self._calls.delete(_path(pod), uid=pod["metadata"]["uid"])
+
+    def tail(self, name: str, uid: ProcessUid) -> bytes | None:
+        """Return the end of a pod's log, if its node answers soon."""
+        for pod in self._pods.objects():
+            if (pod["metadata"]["name"], pod["metadata"]["uid"]) == (name, uid):
+                is_lost = bool(self._losses.among({pod["spec"].get("nodeName")}))
+                return None if is_lost else self._tails.of(_path(pod), pod)
+        return None
 
     def forget(self, name: str, uid: ProcessUid) -> None:
         """Let a settled pod go: its finalizer is the last that keeps it."""

@@ -113,6 +113,23 @@ class Calls:
         """
         return self._ask("GET", path)
 
+    def text(self, path: str, query: Mapping[str, str], *, most: int, seconds: float) -> bytes:
+        """Return the beginning of a text, asked for once.
+
+        Raises:
+            CallRefusedError: there is none.
+            BackendUnavailableError: the server does not answer in time.
+        """
+        self._pace.wait()
+        try:
+            answer = self._send("GET", path, query=query, timeout=(CONNECT_SECONDS, seconds))
+            try:
+                return answer.read(most)
+            finally:
+                answer.close()
+        except (_BusyError, HTTPError, OSError) as error:
+            raise BackendUnavailableError(f"Kubernetes does not answer: {error}") from error
+
     def items(self, path: str, *, selector: str = "") -> tuple[list[Json], str]:
         """Return all objects of a collection, page by page, and the version at which they were all true."""
         found: list[Json] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from registry.ids import ProcessUid, RequestId, Seconds
 from scheduler.observed import Observed
@@ -51,7 +51,22 @@ class Authority(Protocol):
         ...
 
 
-class ClusterBackend(Protocol):
+LAST_WORDS_BYTES: Final = 64 * 1024
+"""How much of a process's log is kept when it has ended."""
+
+
+class ProcessLogs(Protocol):
+    """What processes print."""
+
+    def tail(self, name: str, uid: ProcessUid) -> bytes | None:
+        """Return the end of what an ended process printed, at most `LAST_WORDS_BYTES`, before it is forgotten.
+
+        None if there is nothing, or if it cannot be read soon: nobody waits for it.
+        """
+        ...
+
+
+class ClusterBackend(ProcessLogs, Protocol):
     """The outside world as the reconciler knows it. Every method is safe to repeat and to call from any thread."""
 
     def observe(self) -> Observed:

@@ -22,6 +22,7 @@ from registry.ids import (
     NodeId,
     PersonId,
     PoolId,
+    ProcessUid,
     ProjectId,
     RequestId,
     Seconds,
@@ -220,6 +221,41 @@ class Register(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptLog:
+    """The end of what a process printed, without the text; `at` is when the process ended."""
+
+    uid: ProcessUid
+    request: RequestId
+    process: str
+    at: Seconds
+    characters: int
+
+
+class Logs(Protocol):
+    """What processes printed last."""
+
+    def keep(self, log: KeptLog, text: str) -> None:
+        """Keep a log, unless there is one of that uid already."""
+        ...
+
+    def of(self, request: RequestId) -> tuple[KeptLog, ...]:
+        """Return the logs of a request, the newest first, then by process."""
+        ...
+
+    def text(self, uid: ProcessUid) -> str | None:
+        """Return what a process printed last."""
+        ...
+
+    def drop(self, *, before: Seconds) -> None:
+        """Drop everything older."""
+        ...
+
+    def drop_one(self, uid: ProcessUid) -> None:
+        """Drop one log."""
+        ...
+
+
 class Journal(Protocol):
     """What happened to each request, in the order of marks."""
 
@@ -240,6 +276,7 @@ class Work:
     vault: Vault
     register: Register
     journal: Journal
+    logs: Logs
     trial: Callable[[], AbstractContextManager[None]]
     """A savepoint: what is done inside is undone if an exception leaves it."""
 

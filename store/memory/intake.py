@@ -5,10 +5,10 @@ from itertools import takewhile
 
 from operations.events import Event
 from operations.ports.backend import Credentials
-from operations.ports.store import UsedKey
+from operations.ports.store import KeptLog, UsedKey
 from quotas.rates import RateCard
 from registry.centers import Environment, Pool
-from registry.ids import EnvironmentId, Mark, PersonId, PoolId, ProjectId, RequestId, Seconds
+from registry.ids import EnvironmentId, Mark, PersonId, PoolId, ProcessUid, ProjectId, RequestId, Seconds
 from registry.institutions import Project
 from store.memory.shelves import History, Shelf
 from store.standing import KEPT_SECONDS
@@ -72,6 +72,35 @@ class MemoryVault:
 
     def destroy(self, request: RequestId) -> None:
         self._credentials.remove(request)
+
+
+class MemoryLogs:
+    """`Logs` in memory."""
+
+    def __init__(self, history: History) -> None:
+        self._logs: Shelf[ProcessUid, tuple[KeptLog, str]] = Shelf(history)
+
+    def keep(self, log: KeptLog, text: str) -> None:
+        if log.uid not in self._logs:
+            self._logs.put(log.uid, (log, text))
+
+    def of(self, request: RequestId) -> tuple[KeptLog, ...]:
+        return tuple(sorted((log for log, _ in self._logs if log.request == request), key=_newest_first))
+
+    def text(self, uid: ProcessUid) -> str | None:
+        found = self._logs.get(uid)
+        return found[1] if found else None
+
+    def drop(self, *, before: Seconds) -> None:
+        for log in [log for log, _ in self._logs if log.at < before]:
+            self._logs.remove(log.uid)
+
+    def drop_one(self, uid: ProcessUid) -> None:
+        self._logs.remove(uid)
+
+
+def _newest_first(log: KeptLog) -> tuple[int, str]:
+    return -log.at, log.process
 
 
 class MemoryJournal:

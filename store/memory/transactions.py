@@ -17,7 +17,7 @@ from scheduler.facts import Fact
 from store.doors import alone
 from store.memory.accounts import MemoryAccounts
 from store.memory.capacity import MemoryCapacity
-from store.memory.intake import MemoryJournal, MemoryKeys, MemoryRegister, MemoryVault
+from store.memory.intake import MemoryJournal, MemoryKeys, MemoryLogs, MemoryRegister, MemoryVault
 from store.memory.requests import MemoryClusters, MemoryRequests
 from store.memory.shelves import History
 
@@ -50,6 +50,7 @@ class MemoryStore:
             vault=MemoryVault(history),
             register=self._register,
             journal=self._journal,
+            logs=MemoryLogs(history),
             trial=history.trial,
         )
 

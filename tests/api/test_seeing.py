@@ -13,6 +13,8 @@ ADDRESSES = [
     ("GET", "/v1/requests/{}"),
     ("GET", "/v1/requests/{}/explain"),
     ("GET", "/v1/requests/{}/events"),
+    ("GET", "/v1/requests/{}/logs"),
+    ("GET", f"/v1/requests/{{}}/logs/h-{ABSENT}-1-1"),
     ("POST", "/v1/requests/{}/cancel"),
     ("POST", "/v1/requests/{}/hold"),
     ("POST", "/v1/requests/{}/release"),

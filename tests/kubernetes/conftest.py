@@ -14,6 +14,8 @@ from tests.centers import RealCenter, a_center
 from tests.kubernetes.control_plane import ControlPlane, control_plane, missing
 from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
+from tests.kubernetes.node import Node, real_node
+from tests.kubernetes.node import missing as lacks
 from tests.kubernetes.wire import RefusedError
 from tests.ordered import until
 
@@ -101,3 +103,12 @@ def remove_places(plane: ControlPlane) -> None:
     for namespace in plane.wire.get(ours)["items"]:
         plane.wire.delete(f"/api/v1/namespaces/{namespace['metadata']['name']}")
     until(lambda: not plane.wire.get(ours)["items"], seconds=60)
+
+
+@pytest.fixture(scope="module")
+def node(started_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A real node: a module that asks for it has one of its own, the others have none."""
+    if lacking := lacks():
+        pytest.skip(f"{lacking} here: make test-kubernetes")
+    with real_node(started_plane, tmp_path_factory.mktemp("node"), {"haidang/pool": "main"}) as node:
+        yield node

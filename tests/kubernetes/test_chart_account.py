@@ -41,6 +41,10 @@ OURS: Final = {"haidang/center": "haiphong"}
 SITE: Final = Site(
     center=CenterId("haiphong"), images={HERE: IMAGE}, priority_class="haidang-cluster", namespace="haidang-system"
 )
+BARE: Final = {
+    "metadata": {"name": "x", "labels": OURS},
+    "spec": {"schedulingGates": [{"name": "example/gate"}], "containers": [{"name": "x", "image": IMAGE}]},
+}
 VALUES: Final = {
     "center": "haiphong",
     "environments": {"here": {"image": IMAGE, "version": "1", "python": "3.11", "distributed": "2026.8.0"}},
@@ -121,8 +125,21 @@ def lax(calls: Calls, started_plane: ControlPlane) -> Iterator[str]:
     accounts = f"/api/v1/namespaces/{name}/serviceaccounts"
     started_plane.wire.create(accounts, {"metadata": {"name": "builder"}})
     until(lambda: "default" in [one["metadata"]["name"] for one in started_plane.wire.get(accounts)["items"]])
+    until(lambda: is_in_force(calls, f"/api/v1/namespaces/{name}"))
     yield name
     started_plane.kubectl("delete", "namespace", name, "--wait=true")
+
+
+def is_in_force(calls: Calls, place: str) -> bool:
+    """Tell whether the API server heeds the policies: it takes a moment to learn of one."""
+    refused = 0
+    for kind, body in (("configmaps", {"metadata": {"name": "x"}}), ("pods", BARE)):
+        try:
+            made = calls.create(f"{place}/{kind}", body)
+            calls.delete(f"{place}/{kind}/x", uid=made["metadata"]["uid"], grace_seconds=0)
+        except CallRefusedError:
+            refused += 1
+    return refused == 2
 
 
 @pytest.fixture

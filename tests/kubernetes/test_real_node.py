@@ -30,7 +30,7 @@ from tests.kubernetes import images
 from tests.kubernetes.clients import ClientPods, restricted_pod
 from tests.kubernetes.conftest import remove_places
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.node import NAME, Node, missing, real_node
+from tests.kubernetes.node import NAME, Node
 from tests.kubernetes.wire import Json, lines
 from tests.ordered import HERE, OrderedCluster
 
@@ -52,14 +52,6 @@ class SmallBackend(KubeBackend):
             processes = tuple(replace(one, node=NodeId(NAME), shape=SMALL) for one in step.processes)
             step = replace(step, institution=INSTITUTION, processes=processes)
         super().carry_out(step, credentials)
-
-
-@pytest.fixture(scope="module")
-def node(started_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    if lacking := missing():
-        pytest.skip(f"{lacking} here: make test-kubernetes")
-    with real_node(started_plane, tmp_path_factory.mktemp("node"), {"haidang/pool": "main"}) as node:
-        yield node
 
 
 @pytest.fixture(scope="module")

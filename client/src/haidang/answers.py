@@ -102,6 +102,15 @@ class Event(Answer):
     details: dict[str, str] = {}
 
 
+class Log(Answer):
+    """What a process printed last before it ended; a list of logs has no `text`."""
+
+    process: str
+    at: int
+    characters: int
+    text: str | None = None
+
+
 class Account(Explanation):
     """Everything that the center says about one request: where it stands, what it is, what happened to it."""
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
-from haidang.answers import ClusterState, Connection, Event, Explanation, Named, Page, Request, Statement
+from haidang.answers import ClusterState, Connection, Event, Explanation, Log, Named, Page, Request, Statement
 from haidang.clusters import Approach, Cluster, warm_up
 from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning, SettingsError
 from haidang.following import follow, so_far
@@ -159,6 +159,15 @@ class Client:
         `since` is the id of the last event that was seen. A broken connection is taken up where it broke.
         """
         return (follow if wait else so_far)(self._transport, request_id, since)
+
+    def logs(self, request_id: str) -> list[Log]:
+        """Return which logs of the request's ended processes are kept, the newest first, without their text."""
+        told = self._transport.get(f"{_path(request_id)}/logs")
+        return [self._transport.read(Log, item) for item in self._transport.read(Page, told).items]
+
+    def log(self, request_id: str, process: str) -> Log:
+        """Return the end of what a process printed before it ended, with its text: a program's, not the center's."""
+        return self._transport.read(Log, self._transport.get(f"{_path(request_id)}/logs/{segment(process)}"))
 
     # clusters
 

@@ -19,6 +19,7 @@ OURS: Final[Mapping[str, str]] = {
     "submit": "haidang.asking",
     "queue": "haidang.reading",
     "why": "haidang.reading",
+    "logs": "haidang.reading",
     "cancel": "haidang.asking",
     "hold": "haidang.asking",
     "release": "haidang.asking",

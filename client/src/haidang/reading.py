@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from haidang.amounts import write_bytes, write_cores, write_moment, write_number, write_time
-from haidang.answers import Account, Request, Statement
+from haidang.answers import Account, Log, Request, Statement
 from haidang.desk import CenterCommand, Desk
 from haidang.endings import process_ends, why_ended
 from haidang.progress import expectation
@@ -47,6 +47,20 @@ def why(desk: Desk, *, request_id: str) -> None:
     desk.tell(story, lambda: _why_lines(story, desk.words))
 
 
+@click.command(cls=CenterCommand, help="help_logs")
+@click.argument("request_id", metavar="ID")
+@click.argument("process", metavar="[PROCESS]", required=False)
+@click.pass_obj
+def logs(desk: Desk, *, request_id: str, process: str | None) -> None:
+    """Print what a process of a request printed last before it ended, or which of them have left anything."""
+    if process is None:
+        found = desk.center.logs(request_id)
+        desk.tell(found, lambda: _log_lines(found, desk.words))
+    else:
+        log = desk.center.log(request_id, process)
+        desk.tell(log, lambda: harmless(log.text or "").splitlines())
+
+
 @click.command(cls=CenterCommand, help="help_usage")
 @click.option("--project", metavar="ID", help="help_project")
 @click.pass_obj
@@ -78,6 +92,21 @@ def _counted(desk: Desk, requests: list[Request]) -> dict[str, int]:
         if len(counted) == len(sought):
             break
     return counted
+
+
+def harmless(text: str) -> str:
+    """Return a program's text without what would steer a terminal: nobody knows what it wants to have done there."""
+    return "".join(
+        letter if letter in "\n\t" or letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def _log_lines(logs: list[Log], words: Words) -> list[str]:
+    if not logs:
+        return [words("no_logs")]
+    headings = [words(f"heading_{name}") for name in ("process", "when", "characters")]
+    rows = [[log.process, write_time(log.at, words), write_number(log.characters, 0, words)] for log in logs]
+    return table(headings, rows, width=terminal_width(), numbers=1)
 
 
 def _queue_lines(requests: list[Request], ready: Mapping[str, int], words: Words) -> list[str]:

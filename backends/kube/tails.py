@@ -1,0 +1,44 @@
+"""The last words of pods, asked of the API server before the pods are let go."""
+
+import time
+from typing import Final
+
+from backends.kube.calls import CallRefusedError, Calls, Json
+from operations.ports.backend import LAST_WORDS_BYTES, BackendUnavailableError
+
+LINES: Final = (1000, 20, 1)
+"""The server counts lines from the end but bytes from the beginning: fewer lines are asked for if they are too long."""
+LARGEST_ANSWER_BYTES: Final = 2**20
+ANSWER_SECONDS: Final = 3.0
+SILENCE_SECONDS: Final = 60.0
+"""How long nothing is asked of a node whose kubelet did not answer: a bill does not wait for a log."""
+
+
+class Tails:
+    """Reads logs with little patience: what cannot be read at once is not kept."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self._silent: dict[str, float] = {}
+
+    def of(self, path: str, pod: Json) -> bytes | None:
+        """Return the end of a pod's log, by the pod's own path; None if there is none or its node does not answer."""
+        node = str(pod["spec"].get("nodeName", ""))
+        if not node or time.monotonic() - self._silent.get(node, float("-inf")) < SILENCE_SECONDS:
+            return None
+        try:
+            return self._read(path)
+        except CallRefusedError:
+            return None
+        except BackendUnavailableError:
+            self._silent[node] = time.monotonic()
+            return None
+
+    def _read(self, path: str) -> bytes:
+        content = b""
+        for lines in LINES:
+            query = {"tailLines": str(lines)}
+            content = self._calls.text(f"{path}/log", query, most=LARGEST_ANSWER_BYTES, seconds=ANSWER_SECONDS)
+            if len(content) < LARGEST_ANSWER_BYTES:
+                break
+        return content[-LAST_WORDS_BYTES:]

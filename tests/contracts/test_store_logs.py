@@ -1,0 +1,42 @@
+"""What processes printed last, as every store keeps it."""
+
+from operations.ports.store import KeptLog, Store, Work
+from registry.ids import ProcessUid, RequestId, Seconds
+from tests.builders import NOW, request_id
+
+
+def a_log(number: int, *, of: RequestId | None = None, at: int = NOW) -> KeptLog:
+    return KeptLog(
+        uid=ProcessUid(f"u{number}"), request=of or request_id(1), process=f"p{number}", at=Seconds(at), characters=4
+    )
+
+
+def keep(work: Work, *logs: KeptLog) -> None:
+    for log in logs:
+        work.logs.keep(log, "Bão!")
+
+
+def of(work: Work, request: RequestId) -> list[str]:
+    return [log.uid for log in work.logs.of(request)]
+
+
+def test_logs_are_listed_by_request_the_newest_first(store: Store[Work]) -> None:
+    store.transact(keep, a_log(1), a_log(2, at=NOW + 1), a_log(3, of=request_id(2)), a_log(4))
+    assert store.read(of, request_id(1)) == ["u2", "u1", "u4"]
+    assert store.read(lambda work: work.logs.of(request_id(2))) == (a_log(3, of=request_id(2)),)
+    assert store.read(lambda work: work.logs.text(ProcessUid("u1"))) == "Bão!"
+    assert store.read(lambda work: work.logs.text(ProcessUid("u9"))) is None
+
+
+def test_a_log_that_is_there_is_not_written_over(store: Store[Work]) -> None:
+    store.transact(keep, a_log(1))
+    store.transact(lambda work: work.logs.keep(a_log(1, at=NOW + 9), "else"))
+    assert store.read(lambda work: work.logs.of(request_id(1))) == (a_log(1),)
+    assert store.read(lambda work: work.logs.text(ProcessUid("u1"))) == "Bão!"
+
+
+def test_old_ones_are_dropped_and_single_ones(store: Store[Work]) -> None:
+    store.transact(keep, a_log(1), a_log(2, at=NOW + 1), a_log(3, at=NOW + 2))
+    store.transact(lambda work: work.logs.drop(before=Seconds(NOW + 1)))
+    store.transact(lambda work: work.logs.drop_one(ProcessUid("u3")))
+    assert store.read(of, request_id(1)) == ["u2"]
