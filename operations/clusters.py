@@ -90,6 +90,8 @@ def refill(work: Work, slot: Process, due: Charges, *, now: Seconds) -> None:
         started=None,
         charged_until=None,
         not_before=Seconds(now + pause),
+        cpu_milliseconds=None,
+        peak_memory=None,
         trouble=None,
         troubled_since=None,
     )
@@ -97,9 +99,14 @@ def refill(work: Work, slot: Process, due: Charges, *, now: Seconds) -> None:
         work.accounts.post(due.entries)
 
 
-def free_slot(work: Work, request: Request, slot: Process, due: Charges, *, now: Seconds) -> None:
-    """Give back a slot's capacity, charge what it used and release the rest of its hold."""
-    after = replace(slot, hold=MicroCredits(0), wanted=False, released=now)
+def free_slot(
+    work: Work, request: Request, slot: Process, due: Charges, *, now: Seconds, ended: Process | None = None
+) -> None:
+    """Give back a slot's capacity, charge what it used and release the rest of its hold.
+
+    `ended` is the slot with the last that was measured of its process.
+    """
+    after = replace(ended or slot, hold=MicroCredits(0), wanted=False, released=now)
     if not work.clusters.swap(slot, after):
         return
     work.capacity.lock([request.pool])

@@ -43,10 +43,10 @@ def settle(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -
     if _is_refilled(work, request, slot):
         refill(work, slot, due, now=now)
     else:
-        free_slot(work, request, slot, due, now=now)
+        free_slot(work, request, slot, due, now=now, ended=with_measures(slot, seen))
     if not is_turned_back:
         _count_use(work, request, slot, use)
-    work.journal.add([_ended(seen, now)])
+    work.journal.add([_ended(with_measures(slot, seen), seen, now)])
     if slot.ordinal == HEAD_ORDINAL:
         let_end(work, request.id, End.HEAD_LOST, now=now)
     finish(work, request.id, now=now)
@@ -61,7 +61,7 @@ def accrue(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -
         return
     use = _use(slot, seen, until)
     due = charges(bearer_of(request), _tariff(work, request, policy), use, slot.hold)
-    after = replace(slot, hold=MicroCredits(slot.hold - due.covered), charged_until=until)
+    after = replace(with_measures(slot, seen), hold=MicroCredits(slot.hold - due.covered), charged_until=until)
     if work.clusters.swap(slot, after):
         work.accounts.post(due.entries)
         _count_use(work, request, slot, use)
@@ -88,6 +88,19 @@ def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy,
     work.clusters.swap(slot, replace(slot, wanted=False, stop_by=Seconds(now + policy.notice_seconds)))
     why = ("reason", refused.code)
     work.journal.add([Event(request=request.id, at=now, kind=EventKind.SHRANK, details=(why,))])
+
+
+def with_measures(slot: Process, seen: ObservedProcess) -> Process:
+    """Return a slot with what was measured of its process: both only grow, whoever has measured them."""
+    return replace(
+        slot,
+        cpu_milliseconds=_larger(slot.cpu_milliseconds, seen.cpu_milliseconds),
+        peak_memory=_larger(slot.peak_memory, seen.peak_memory),
+    )
+
+
+def _larger(known: int | None, seen: int | None) -> int | None:
+    return max((one for one in (known, seen) if one is not None), default=None)
 
 
 def _hold_more(work: Work, request: Request, key: EntryKey, amount: MicroCredits, now: Seconds) -> NoCredit | None:
@@ -149,7 +162,9 @@ def _is_refilled(work: Work, request: Request, slot: Process) -> bool:
     return wanted and node is not None and node.state is NodeState.READY
 
 
-def _ended(seen: ObservedProcess, now: Seconds) -> Event:
+def _ended(slot: Process, seen: ObservedProcess, now: Seconds) -> Event:
     cause = ("cause", seen.cause.value if seen.cause else "unseen")
-    details = (("process", seen.name), cause, *((("detail", seen.detail),) if seen.detail else ()))
+    more = (("detail", seen.detail), ("cpu_milliseconds", slot.cpu_milliseconds), ("peak_memory", slot.peak_memory))
+    told = tuple((name, str(value)) for name, value in more if value not in (None, ""))
+    details = (("process", seen.name), cause, *told)
     return Event(request=seen.request, at=now, kind=EventKind.PROCESS_ENDED, details=details)

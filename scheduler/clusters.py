@@ -35,9 +35,10 @@ class Process:
     """One slot of a cluster: a place on a node and the process that fills it, one incarnation after another.
 
     `hold` is the credit still set aside for the slot, `charged_until` the moment up to which this incarnation has
-    been charged. `lease_until` is when the hold of an elastic slot runs out, `not_before` when a
-    process that died is replaced. `trouble` is what has kept it from starting since `troubled_since`. A slot that is no
-    longer `wanted` drains until `stop_by` and is released once its process is seen gone; `released` slots hold nothing.
+    been charged; `cpu_milliseconds` and `peak_memory` (bytes) are what was measured of it by then, None where nobody
+    could. `lease_until` is when the hold of an elastic slot runs out, `not_before` when a process that died is
+    replaced. `trouble` is what has kept it from starting since `troubled_since`. A slot that is no longer `wanted`
+    drains until `stop_by` and is released once its process is seen gone; `released` slots hold nothing.
     """
 
     request: RequestId
@@ -55,6 +56,8 @@ class Process:
     charged_until: Seconds | None = None
     lease_until: Seconds | None = None
     not_before: Seconds | None = None
+    cpu_milliseconds: int | None = None
+    peak_memory: int | None = None
     trouble: Trouble | None = None
     troubled_since: Seconds | None = None
     stop_by: Seconds | None = None

@@ -2,6 +2,7 @@
 
 kubeconfig = "/etc/haidang/kubeconfig"     # without it, the account of the pod the center runs in
 namespace = "haidang"                      # where the center's own pods run: they may reach clusters
+kubelet_authority = "/etc/kubelets.pem"    # of kubelets' certificates; without it, the API server's
 priority_class = "haidang-cluster"
 pull = "IfNotPresent"
 
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FilePath
 
 from backends.kube.manifests import Site
 from registry.centers import Environment
@@ -54,6 +55,7 @@ class SiteSettings(BaseModel):
     pull: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     kubeconfig: Path | None = None
     namespace: Words | None = None
+    kubelet_authority: FilePath | None = None
 
     @classmethod
     def read(cls, path: Path) -> "SiteSettings":
@@ -75,6 +77,7 @@ class SiteSettings(BaseModel):
             priority_class=self.priority_class,
             pull=self.pull,
             namespace=self.namespace,
+            kubelet_authority=str(self.kubelet_authority) if self.kubelet_authority else None,
         )
 
     def records(self) -> tuple[Environment, ...]:

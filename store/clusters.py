@@ -35,6 +35,8 @@ PROCESSES: Final = Table(
     moment("charged_until", nullable=True),
     moment("lease_until", nullable=True),
     moment("not_before", nullable=True),
+    Column("cpu_milliseconds", BigInteger),
+    Column("peak_memory", BigInteger),
     Column("trouble", Choice(Trouble)),
     moment("troubled_since", nullable=True),
     moment("stop_by", nullable=True),

@@ -186,7 +186,10 @@ class RequestOut(Open):
 
 
 class ProcessOut(Open):
-    """One slot of a cluster, on its node; where it answers is told to the owner alone."""
+    """One slot of a cluster, on its node; where it answers is told to the owner alone.
+
+    `cpu_milliseconds` and `peak_memory` (bytes) are what was measured by the last charge; null where nobody measured.
+    """
 
     name: str
     ordinal: int
@@ -195,6 +198,8 @@ class ProcessOut(Open):
     ready: bool
     started: int | None
     released: int | None
+    cpu_milliseconds: int | None
+    peak_memory: int | None
 
     @classmethod
     def from_slot(cls, slot: Process) -> "ProcessOut":
@@ -207,6 +212,8 @@ class ProcessOut(Open):
             ready=slot.ready and slot.released is None,
             started=slot.started,
             released=slot.released,
+            cpu_milliseconds=slot.cpu_milliseconds,
+            peak_memory=slot.peak_memory,
         )
 
 

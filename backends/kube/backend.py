@@ -13,6 +13,7 @@ from backends.kube import manifests, reading
 from backends.kube.calls import CallRefusedError, Calls, Json
 from backends.kube.losses import Losses
 from backends.kube.manifests import Site
+from backends.kube.measuring import Kubelets, Measuring
 from backends.kube.naming import HEAD, REQUEST, WORKER, ours
 from backends.kube.tails import Tails
 from backends.kube.watching import Watched
@@ -49,6 +50,10 @@ class KubeBackend:
         )
         self._losses = Losses(calls, self._wake, now=now)
         self._tails = Tails(calls)
+        authority = site.kubelet_authority or calls.api.configuration.ssl_ca_cert
+        self._measuring = Measuring(
+            Kubelets(calls.api, authority).summary, nodes=self._losses.nodes, pods=self._pods.objects
+        )
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="pods")
         self._asked: dict[str, float] = {}
 
@@ -57,10 +62,11 @@ class KubeBackend:
         for watched in (self._pods, self._anchors):
             watched.start()
         self._losses.start()
+        self._measuring.start()
 
     def leave(self) -> None:
         """Let go of threads and connections; clusters that run go on."""
-        for watched in (self._pods, self._anchors, self._losses):
+        for watched in (self._pods, self._anchors, self._losses, self._measuring):
             watched.close()
         self._writers.shutdown(wait=True, cancel_futures=True)
         self._heads.close()
@@ -71,7 +77,8 @@ class KubeBackend:
         """Return every pod that has begun, and what heads answered lately."""
         pods, now = self._pods.objects(), self._now()
         lost = self._losses.among({pod["spec"].get("nodeName") for pod in pods})
-        processes = tuple(reading.observed(pod, lost, now) for pod in pods if not reading.is_gated(pod))
+        begun = (pod for pod in pods if not reading.is_gated(pod))
+        processes = tuple(reading.observed(pod, lost, now, self._measuring.of(pod["metadata"]["uid"])) for pod in begun)
         doors = {RequestId(pod["metadata"]["labels"][REQUEST]): door for pod in pods if (door := reading.door(pod))}
         remains = frozenset(_of(anchor) for anchor in self._anchors.objects())
         return Observed(processes=processes, heads=self._heads.look(doors), remains=remains)

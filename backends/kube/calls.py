@@ -104,6 +104,11 @@ class Calls:
         self._api = api
         self._pace = pace
 
+    @property
+    def api(self) -> ApiClient:
+        """Return the client that the calls are made with: what an account is told by, others may ask, too."""
+        return self._api
+
     def get(self, path: str) -> Json:
         """Return an object.
 

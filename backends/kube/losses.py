@@ -33,6 +33,10 @@ class Losses:
         """Follow no longer."""
         self._nodes.close()
 
+    def nodes(self) -> tuple[Json, ...]:
+        """Return all nodes."""
+        return self._nodes.objects()
+
     def among(self, names: Iterable[str | None]) -> dict[str, Seconds]:
         """Return those of some nodes that are lost, each with the moment at which it last renewed its Lease."""
         well = {node["metadata"]["name"] for node in self._nodes.objects() if is_ready(node)}

@@ -47,8 +47,9 @@ class Site:
     """What of the Kubernetes cluster has to be said by who installs the center there.
 
     `images` by environment, each with its digest; `devices` the extended resource that one GPU of a model is;
-    `priority_class` must not preempt; `pull` is the policy for images; `namespace` is where the
-    center's own pods are, if they are in this cluster.
+    `priority_class` must not preempt; `pull` is the policy for images; `namespace` is where the center's own pods are,
+    if they are in this cluster; `kubelet_authority` a file with the authority of kubelets' certificates, where it is
+    not the API server's.
     """
 
     center: CenterId
@@ -57,6 +58,7 @@ class Site:
     priority_class: str | None = None
     pull: str = "IfNotPresent"
     namespace: str | None = None
+    kubelet_authority: str | None = None
 
 
 def anchor(site: Site, step: StartProcesses) -> Json:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from backends.kube.calls import Json
+from backends.kube.measuring import Measured
 from backends.kube.naming import (
     COMM_PORT,
     GANG,
@@ -47,7 +48,7 @@ def is_gated(pod: Json) -> bool:
     return any(gate["name"] == GANG for gate in pod["spec"].get("schedulingGates", ()))
 
 
-def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedProcess:
+def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds, measured: Measured | None = None) -> ObservedProcess:
     """Return what is seen of a pod that has begun.
 
     `lost` are the nodes that are gone, each with the last moment at which it was heard of. Start and end are those of
@@ -59,6 +60,8 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedPr
     ended, cause, detail = _end(pod, container, lost, now)
     started = _started(container)
     trouble, said = (None, "") if started or ended else _trouble(pod, container)
+    if cause is Cause.MEMORY and measured is not None:
+        detail += f"; {measured.peak_memory} bytes were used when that was last measured"
     return ObservedProcess(
         name=metadata["name"],
         uid=ProcessUid(metadata["uid"]),
@@ -71,6 +74,8 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds) -> ObservedPr
         cause=cause,
         trouble=trouble,
         detail=(detail or said)[:LONGEST_DETAIL],
+        cpu_milliseconds=None if measured is None else measured.cpu_milliseconds,
+        peak_memory=None if measured is None else measured.peak_memory,
     )
 
 

@@ -81,6 +81,8 @@ def test_a_slot_is_read_as_it_was_written(store: Store[Work]) -> None:
         charged_until=NOW,
         lease_until=NOW,
         not_before=NOW,
+        cpu_milliseconds=1,
+        peak_memory=2**40,
         trouble=Trouble.CONTAINER,
         troubled_since=NOW,
         stop_by=NOW,

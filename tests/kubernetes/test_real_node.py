@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,7 @@ from backends.kube import manifests
 from backends.kube.backend import KubeBackend
 from backends.kube.calls import Calls, Pace
 from backends.kube.manifests import Site
+from backends.kube.measuring import SAMPLE_SECONDS
 from backends.kube.naming import namespace_of
 from backends.kube.reading import seconds
 from operations.ports.backend import Credentials
@@ -103,6 +105,16 @@ print(json.dumps([sum(sums), sorted(set(workers))]))
 HOARD: Final = """
 client.submit(lambda: len(b"x" * 2**30), workers=["{worker}"], allow_other_workers=False).result()
 """
+BURN: Final = """
+def burn():
+    import time
+    until = time.process_time() + 3
+    while time.process_time() < until:
+        pass
+    return 1
+
+print(client.submit(burn, workers=["{worker}"], allow_other_workers=False).result())
+"""
 
 
 class Ends:
@@ -176,18 +188,25 @@ def test_a_cluster_computes_grows_shrinks_loses_a_worker_and_is_billed(
         assert (killed["reason"], killed["exitCode"]) == ("OOMKilled", 137)
         until(lambda: has(2))
 
+        clients.answer("burns", BURN.format(worker=second))
+        time.sleep(2.5 * SAMPLE_SECONDS)  # until both the kubelet and the center have looked
         center.call("POST", f"/v1/requests/{request}/cancel", token=token)
         center.wait(token, request, lambda seen: bool(seen["state"] == "ended"))
         until(lambda: len(ends.seen) == 5)
-    assert causes(center, token, request) == {
+    told = causes(center, token, request)
+    assert told[first][1].startswith(f"its memory limit of {256 * MIB} bytes was exceeded")
+    assert told == {
         f"h-{request}-0-1": ("stopped", ""),
-        first: ("memory", f"its memory limit of {256 * MIB} bytes was exceeded"),
+        first: ("memory", told[first][1]),
         f"h-{request}-1-2": ("stopped", ""),
         second: ("stopped", ""),
         third: ("exited", ""),
     }
     assert charged(center, "core_milliseconds") == {uid: 350 * lived for uid, lived in ends.lived().items()}
     assert charged(center, "mib_seconds") == {uid: 256 * lived for uid, lived in ends.lived().items()}
+    used = {one["name"]: one for one in center.call("GET", f"/v1/requests/{request}", token=token)["processes"]}
+    assert 3000 <= used[second]["cpu_milliseconds"] <= 12_000, "three seconds of work, and Python's own start"
+    assert 32 * MIB <= used[second]["peak_memory"] <= 256 * MIB
     for kind in ("pods", "configmaps", "secrets", "services"):
         until(lambda kind=kind: not started_plane.wire.get(f"/api/v1/{kind}?labelSelector=haidang/request")["items"])  # type: ignore[misc]  # bound per round
 

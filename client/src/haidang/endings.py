@@ -21,6 +21,10 @@ _DETAILS: Final[Mapping[str, re.Pattern[str]]] = {
     name: re.compile(pattern)
     for name, pattern in (
         ("detail_memory", r"(?P<used>\d+) bytes of memory used, (?P<allowed>\d+) allowed"),
+        (
+            "detail_memory_peak",
+            r"its memory limit of (?P<allowed>\d+) bytes was exceeded; (?P<used>\d+) bytes were used when .*",
+        ),
         ("detail_memory_limit", r"its memory limit of (?P<allowed>\d+) bytes was exceeded"),
         ("detail_status", r"exit status (?P<status>\d+)"),
         ("detail_signal", r"ended by (?P<signal>SIG\w+)"),
