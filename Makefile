@@ -9,7 +9,7 @@ PROGRAMS := tests/kubernetes/programs
 PACKAGES := etcd-server runc containernetworking-plugins nftables buildah debootstrap iproute2
 
 .DEFAULT_GOAL := help
-.PHONY: help env promtool demo test kubernetes test-kubernetes root lint format figures clean
+.PHONY: help env promtool demo test kubernetes test-kubernetes packages root lint format figures clean
 
 help:
 	@echo "make demo     two institutions share a center on this machine: quotas, clusters, bills (ends by itself)"
@@ -28,6 +28,10 @@ demo: env
 
 test: env
 	PATH="$(CURDIR)/.tools/bin:$$PATH" $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
+# What of Debian the tests on Kubernetes need, for whoever installs it.
+packages:
+	@echo $(PACKAGES)
 
 # After a change of what is built, nothing of what was built before is taken for it.
 kubernetes:

@@ -32,19 +32,20 @@ client = Client(Path("{PAPERS}/address").read_text(), security=security, timeout
 class ClientPods:
     """Pods of one namespace with the papers of one connection, in an image that has what a client needs."""
 
-    def __init__(self, wire: Wire, namespace: str, image: str, connection: Json) -> None:
+    def __init__(self, wire: Wire, namespace: str, image: str, connection: Json, *, papers: str = "papers") -> None:
         self._wire = wire
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._image = image
         self._secret = f"/api/v1/namespaces/{namespace}/secrets"
-        papers = {f"{part}.pem": connection[part] for part in ("authority", "certificate", "key")}
-        papers["address"] = connection["address"]
-        wire.create(self._secret, {"metadata": {"name": "papers"}, "stringData": papers})
+        self._papers = papers
+        content = {f"{part}.pem": connection[part] for part in ("authority", "certificate", "key")}
+        content["address"] = connection["address"]
+        wire.create(self._secret, {"metadata": {"name": papers}, "stringData": content})
 
     @contextmanager
     def running(self, name: str, program: str) -> Iterator[None]:
         """Run a program beside the block, and remove its pod afterwards."""
-        papers = {"secret": {"secretName": "papers", "defaultMode": 0o440}}
+        papers = {"secret": {"secretName": self._papers, "defaultMode": 0o440}}
         pod = restricted_pod(name, self._image, {"papers": papers, "tmp": {"emptyDir": {}}})
         pod["metadata"]["labels"] = {"haidang/client": "true"}
         pod["spec"]["containers"][0]["command"] = ["python", "-c", CONNECTED + program]

@@ -5,6 +5,7 @@ It runs in the network that `run.sh` makes, where the ports are nobody else's, a
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -19,7 +20,7 @@ from kubernetes.client import ApiClient, Configuration
 from urllib3.exceptions import HTTPError
 
 from tests.kubernetes.certificates import Authority
-from tests.kubernetes.wire import BusyError, RefusedError, Wire
+from tests.kubernetes.wire import BusyError, Json, RefusedError, Wire
 
 ADDRESS: Final = "10.99.0.1"
 """What `run.sh` gives to the bridge: the API server tells its address to others, so it may not be loopback."""
@@ -104,6 +105,16 @@ class Program:
         return "\n".join([f"the end of {self.log}:", *text.splitlines()[-LAST_LINES:]])
 
 
+COUNTED: Final = "counted"
+"""The user whose calls are written down, for whoever counts them; nobody else's are."""
+AUDIT: Final = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "users": [COUNTED]}, {"level": "None"}],
+}
+
+
 class ControlPlane:
     """The control plane as a test meets it: by addresses, by clients, and by taking its API server away."""
 
@@ -116,7 +127,7 @@ class ControlPlane:
         self.admin = self.authority.kubeconfig("admin", URL, self._administrator).rename(folder / "admin.kubeconfig")
         self._accounts = self.authority.bare_key("accounts")
         self._etcd = Program(_etcd(folder), folder)
-        self._apiserver = Program(_apiserver(self.authority, self._accounts), folder)
+        self._apiserver = Program(_apiserver(self.authority, self._accounts, folder), folder)
         self._controllers = Program(_controllers(self.authority, self._accounts), folder)
         self._scheduler = Program(_scheduler(self.authority), folder)
         self._api = self.api()
@@ -131,6 +142,15 @@ class ControlPlane:
         configuration.proxy = None  # of this machine, which leads out of it
         configuration.connection_pool_maxsize = 32
         return ApiClient(configuration)
+
+    def counted(self) -> Path:
+        """Return the kubeconfig of an administrator whose calls are written down."""
+        leaf = self.authority.leaf(COUNTED, COUNTED, organization="system:masters")
+        return self.authority.kubeconfig(COUNTED, URL, leaf)
+
+    def calls(self) -> list[Json]:
+        """Return what that administrator has called so far, oldest first."""
+        return [json.loads(line) for line in (self.folder / "audit.log").read_text().splitlines()]
 
     def kubectl(self, *arguments: str, given: str = "") -> str:
         """Return what kubectl prints; what is given can be read by it as the file `-`."""
@@ -228,7 +248,7 @@ def _etcd(folder: Path) -> list[str]:
     ]
 
 
-def _apiserver(authority: Authority, accounts: Path) -> list[str]:
+def _apiserver(authority: Authority, accounts: Path, folder: Path) -> list[str]:
     names = [f"kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local")]
     serving = authority.leaf("apiserver", "kube-apiserver", hosts=[*names, FIRST_SERVICE, ADDRESS])
     to_kubelets = authority.leaf("apiserver-kubelet", "apiserver-kubelet", organization="system:masters")
@@ -255,6 +275,8 @@ def _apiserver(authority: Authority, accounts: Path) -> list[str]:
         # It measures objects in a way that etcd 3.4, which is Debian's, does not know, and ends only once that is done.
         "--feature-gates=SizeBasedListCostEstimate=false",
         "--profiling=false",
+        f"--audit-policy-file={_written(folder, 'audit-policy.json', AUDIT)}",
+        f"--audit-log-path={folder / 'audit.log'}",
     ]
 
 
@@ -288,3 +310,9 @@ def _scheduler(authority: Authority) -> list[str]:
         "--bind-address=127.0.0.1",
         "--profiling=false",
     ]
+
+
+def _written(folder: Path, name: str, settings: object) -> Path:
+    path = folder / name
+    path.write_text(json.dumps(settings))
+    return path

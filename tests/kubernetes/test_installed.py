@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,14 +61,13 @@ def reachable(server: PostgresqlServer, database: str) -> Iterator[str]:
 
 
 def _let_in(door: socket.socket, folder: str) -> None:
-    guests = []
-    with suppress(OSError):
+    with ExitStack() as guests, suppress(OSError):
         while True:
             guest, _ = door.accept()
-            guests.append(threading.Thread(target=_lead, args=(guest, f"{folder}/.s.PGSQL.5432")))
-            guests[-1].start()
-    for one in guests:
-        one.join()
+            thread = threading.Thread(target=_lead, args=(guest, f"{folder}/.s.PGSQL.5432"))
+            thread.start()
+            guests.callback(thread.join)
+            guests.callback(_part, guest)
 
 
 def _lead(guest: socket.socket, path: str) -> None:
@@ -86,8 +85,12 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
         while passed := source.recv(65536):
             target.sendall(passed)
     for one in (source, target):
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+        _part(one)
+
+
+def _part(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
 
 
 def values(**more: object) -> dict[str, object]:
