@@ -175,9 +175,15 @@ class KubeBackend:
         """End pods; the end of a whole cluster is one call, and Kubernetes' own collector does the rest."""
         pods = [pod for pod in self._pods.objects() if _of(pod) == step.request]
         named = [pod for pod in pods if pod["metadata"]["name"] in step.names]
+        self._at_once(self._hear, [pod for pod in named if not _is_leaving(pod)])
         if named and self._is_all_that_lives(pods, named) and self._delete_anchor(step.request):
             return
         self._at_once(self._delete_pod, [pod for pod in named if not _is_leaving(pod)])
+
+    def _hear(self, pod: Json) -> None:
+        """Read the last words of a pod that is about to be deleted: its node removes them with its container."""
+        if reading.is_running(pod):
+            self._tails.hear(_path(pod), pod)
 
     def _is_all_that_lives(self, pods: Sequence[Json], named: Sequence[Json]) -> bool:
         begun = (pod for pod in pods if not reading.is_gated(pod))
@@ -214,6 +220,7 @@ class KubeBackend:
                     if not (error.is_absent or error.is_conflict):
                         raise BackendUnavailableError(f"Kubernetes refuses: {error}") from error
                 self._pods.drop(uid)
+                self._tails.forget(uid)
 
     def _release(self, pod: Json) -> None:
         if not _is_leaving(pod):

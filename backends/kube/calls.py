@@ -11,7 +11,7 @@ import stamina
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import load_incluster_config, load_kube_config
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from operations.ports.backend import BackendUnavailableError
 
@@ -173,9 +173,11 @@ class Calls:
     def follow(self, path: str, *, selector: str, since: str, seconds: int, silence_seconds: float) -> Iterator[Json]:
         """Yield the changes of a collection since a version, until the server ends the stream after `seconds`.
 
+        A stream that says nothing for `silence_seconds` ends, too: nothing may have happened, or it may be dead.
+
         Raises:
             CallRefusedError: the version is too old (410), or we may not watch.
-            BackendUnavailableError: the connection broke, or said nothing for too long.
+            BackendUnavailableError: the connection broke.
         """
         query = {"watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": str(seconds)}
         query |= {"labelSelector": selector} if selector else {}
@@ -186,7 +188,9 @@ class Calls:
                 if change["type"] == "ERROR":
                     raise _refusal(change["object"], int(change["object"].get("code", 0)))
                 yield change
-        except (HTTPError, OSError, ValueError, _BusyError) as error:
+        except ReadTimeoutError:
+            return
+        except (HTTPError, OSError, ValueError, KeyError, TypeError, _BusyError) as error:
             raise BackendUnavailableError(f"a watch of {path} broke: {error}") from error
 
     def _ask(

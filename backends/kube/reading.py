@@ -82,9 +82,13 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds, measured: Mea
 def door(pod: Json) -> tuple[str, int] | None:
     """Return where the state of a running head can be asked for."""
     address = pod.get("status", {}).get("podIP")
-    running = "running" in _container(pod).get("state", {})
     is_head = pod["metadata"]["labels"][ORDINAL] == str(HEAD_ORDINAL)
-    return (address, STATE_PORT) if address and running and is_head else None
+    return (address, STATE_PORT) if address and is_running(pod) and is_head else None
+
+
+def is_running(pod: Json) -> bool:
+    """Tell whether a pod's container runs."""
+    return "running" in _container(pod).get("state", {})
 
 
 def seconds(text: str) -> Seconds:

@@ -10,6 +10,8 @@ LINES: Final = (1000, 20, 1)
 """The server counts lines from the end but bytes from the beginning: fewer lines are asked for if they are too long."""
 LARGEST_ANSWER_BYTES: Final = 2**20
 ANSWER_SECONDS: Final = 3.0
+_NO_LONGER_THERE: Final = b"unable to retrieve container logs for "
+"""What a kubelet says, as if it were the log, when it has removed the container."""
 SILENCE_SECONDS: Final = 60.0
 """How long nothing is asked of a node whose kubelet did not answer: a bill does not wait for a log."""
 
@@ -20,9 +22,22 @@ class Tails:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
         self._silent: dict[str, float] = {}
+        self._heard: dict[str, bytes] = {}
+
+    def hear(self, path: str, pod: Json) -> None:
+        """Remember the end of a running pod's log, by the pod's own path, until the pod is forgotten."""
+        if words := self._now(path, pod):
+            self._heard[pod["metadata"]["uid"]] = words
 
     def of(self, path: str, pod: Json) -> bytes | None:
-        """Return the end of a pod's log, by the pod's own path; None if there is none or its node does not answer."""
+        """Return what was heard of a pod before it was deleted, else the end of its log; None if neither is there."""
+        return self._heard.get(pod["metadata"]["uid"]) or self._now(path, pod)
+
+    def forget(self, uid: str) -> None:
+        """Forget what was heard of a pod."""
+        self._heard.pop(uid, None)
+
+    def _now(self, path: str, pod: Json) -> bytes | None:
         node = str(pod["spec"].get("nodeName", ""))
         if not node or time.monotonic() - self._silent.get(node, float("-inf")) < SILENCE_SECONDS:
             return None
@@ -41,4 +56,4 @@ class Tails:
             content = self._calls.text(f"{path}/log", query, most=LARGEST_ANSWER_BYTES, seconds=ANSWER_SECONDS)
             if len(content) < LARGEST_ANSWER_BYTES:
                 break
-        return content[-LAST_WORDS_BYTES:]
+        return b"" if content.startswith(_NO_LONGER_THERE) else content[-LAST_WORDS_BYTES:]
