@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,9 @@ from backends.kube.manifests import Site
 from backends.kube.naming import REQUEST, namespace_of
 from operations.ports.backend import StartRefusedError
 from registry.ids import CenterId, InstitutionId
-from registry.resources import GIB
+from registry.resources import GIB, GpuModel
 from scheduler.steps import ClearCluster, StartProcesses
+from scheduler.troubles import Trouble
 from server.clock import SystemClock
 from tests.contracts import test_backend as contract
 from tests.kubernetes.control_plane import ControlPlane
@@ -27,7 +29,9 @@ for sentence in (name for name in dir(contract) if name.startswith("test_")):
     globals()[sentence] = getattr(contract, sentence)
 cluster = contract.cluster
 
-SITE = Site(center=CenterId("haiphong"), images={HERE: "images.example/dask:1"})
+GPU = "nvidia.com/gpu"
+A100 = GpuModel("a100")
+SITE = Site(center=CenterId("haiphong"), images={HERE: "images.example/dask:1"}, devices={A100: GPU})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def world(started_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
     """A node, the namespace of the institution that asks, and heads that answer."""
     with started_plane.api() as api:
         kubelets = Kubelets(api)
-        kubelets.add("n1", 64, 256 * GIB)
+        kubelets.add("n1", 64, 256 * GIB, extended={GPU: 2})
         namespace = {"metadata": {"name": namespace_of(InstitutionId("hust"))}}
         started_plane.wire.create("/api/v1/namespaces", namespace)
         collector_is_ready(started_plane)
@@ -87,6 +91,30 @@ def test_a_gang_of_which_a_quota_stops_a_part_is_taken_back_whole(
     cluster.delete()
     cluster.gone()
     cluster.forget()
+
+
+def test_gpus_of_a_model_are_devices_that_kubernetes_counts(started_plane: ControlPlane, backend: KubeBackend) -> None:
+    whole, beyond = OrderedCluster(backend=backend), OrderedCluster(backend=backend)
+    for cluster in (whole, beyond):
+        backend.carry_out(with_gpus(cluster.step(range(3)), 1), cluster.credentials)
+    assert set(whole.ready()) == {0, 1, 2}
+    pods = started_plane.wire.get(f"/api/v1/pods?labelSelector={REQUEST}={whole.request}")["items"]
+    limits = {pod["metadata"]["name"]: pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods}
+    assert [limits[whole.name(ordinal)].get(GPU) for ordinal in range(3)] == [None, "1", "1"]
+    until(lambda: {one.trouble for one in beyond.seen().values() if one.ordinal} == {Trouble.UNSCHEDULABLE})
+    assert "Insufficient nvidia.com/gpu" in beyond.seen()[1].detail
+    for cluster in (whole, beyond):
+        cluster.delete()
+        cluster.gone()
+        cluster.forget()
+
+
+def with_gpus(step: StartProcesses, count: int) -> StartProcesses:
+    """Let every worker of a step have so many GPUs."""
+    shapes = [
+        replace(one, shape=replace(one.shape, gpus=((A100, count),) if one.ordinal else ())) for one in step.processes
+    ]
+    return replace(step, processes=tuple(shapes))
 
 
 def test_what_a_dying_center_left_gated_is_let_go_by_the_next_and_what_it_left_alone_is_cleared(
