@@ -21,15 +21,14 @@ from tests.centers import RealCenter, a_center
 from tests.house import ROOT
 from tests.kubernetes import control_plane
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
 from tests.kubernetes.wire import Json, lines
 
 INSTITUTION: Final = "benchmarks"
 PROJECT: Final = "benchmarks.project"
 OURS: Final = "haidang/request"
-NODES: Final = 10
-CORES: Final = 64
+NODES: Final = 40
+CORES: Final = 16
 GIB: Final = 2**30
 SHAPE: Final = {"millicores": 500, "memory": GIB // 2}
 _NETWORK: Final = "HAIDANG_KUBE"
@@ -101,23 +100,26 @@ class KubeCenter:
 
 @contextmanager
 def a_kube_center(image: str = "images.example/dask:1") -> Iterator[KubeCenter]:
-    """Start a control plane, nodes and a center whose calls are counted, and leave nothing of them behind."""
+    """Start a control plane, nodes and a center whose calls are counted, and leave nothing of them behind.
+
+    No head answers: to let each compute for itself is what nodes are for, and these have no machine.
+    """
     folder = Path(tempfile.mkdtemp(prefix="haidang-benchmark-"))
     try:
         (folder / "plane").mkdir()
-        with control_plane.control_plane(folder / "plane") as plane, plane.api() as api, _nodes(plane, api) as kubelets:
-            heads = Heads(plane, kubelets, folder)
-            try:
-                with a_center(folder, None, "--site", str(site(folder, plane, image))) as center:
-                    yield KubeCenter(plane=plane, kubelets=kubelets, center=center, token=found(center, NODES))
-            finally:
-                heads.close()
+        with (
+            control_plane.control_plane(folder / "plane") as plane,
+            plane.api() as api,
+            _nodes(plane, api) as kubelets,
+            a_center(folder, None, "--site", str(site(folder, plane, image))) as center,
+        ):
+            yield KubeCenter(plane=plane, kubelets=kubelets, center=center, token=found(center, plane, NODES))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def found(center: RealCenter, nodes: int) -> str:
-    """Admit one institution that may use everything; return its researcher's token."""
+def found(center: RealCenter, plane: ControlPlane, nodes: int) -> str:
+    """Admit one institution that may use everything, also as its namespace says; return its researcher's token."""
     until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == nodes)
     token = center.admit(*PROJECT.split("."))
     whole = {"millicores": CORES * nodes * 1000, "memory": 4 * CORES * nodes * GIB}
@@ -126,7 +128,20 @@ def found(center: RealCenter, nodes: int) -> str:
         version = center.call("GET", path)["version"]
         quota = {"nominal": {"millicores": 0, "memory": 0}, "borrowing": whole}
         center.call("PUT", path, quota, **{"If-Match": f'"{version}"'})
+    quotas = f"/api/v1/namespaces/haidang-{INSTITUTION}/resourcequotas"
+    until(lambda: [one["status"].get("hard", {}).get("limits.cpu") for one in _items(plane, quotas)] == [_cpu(center)])
     return token
+
+
+def _items(plane: ControlPlane, path: str) -> list[Json]:
+    items: list[Json] = plane.wire.get(path)["items"]
+    return items
+
+
+def _cpu(center: RealCenter) -> str:
+    """Return the cores of all nodes as Kubernetes writes them."""
+    millicores = sum(one["capacity"]["millicores"] for one in center.call("GET", "/v1/nodes")["items"])
+    return f"{millicores // 1000}" if millicores % 1000 == 0 else f"{millicores}m"
 
 
 def until(look: Callable[[], object], patience_seconds: float = 120.0) -> None:

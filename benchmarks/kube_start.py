@@ -64,7 +64,7 @@ def _real_center() -> Iterator[kube.KubeCenter]:
             node.real_node(plane, folder / "node", labels),
             a_center(folder, None, "--site", str(kube.site(folder, plane, images.DASK.reference))) as center,
         ):
-            yield kube.KubeCenter(plane=plane, kubelets=None, center=center, token=kube.found(center, 1))
+            yield kube.KubeCenter(plane=plane, kubelets=None, center=center, token=kube.found(center, plane, 1))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,6 +1,7 @@
 """One pass that brings the outside world to what was decided, and writes down what became of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,8 +45,11 @@ class Pass:
     failed: int
 
 
-def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
+def reconcile_once(ports: Ports[Work], policy: Policy, *, steps_at_once: int = 1) -> Pass:
     """Observe, compare, act, write down. Safe to die anywhere in it: the next pass finds what is left to do.
+
+    Steps are of different clusters, or can be taken in any order: a backend that mostly waits for somebody else may
+    have several of them begun at once.
 
     What is desired is read after observing, so that every process that was seen is known if it is ours. The time is
     read before: what was seen to live has lived until then, and is charged for no second more.
@@ -59,7 +63,7 @@ def reconcile_once(ports: Ports[Work], policy: Policy) -> Pass:
     steps = diff(desired, observed, policy, now)
     changes = tuple(_changes(desired, observed, policy, now))
     ended = tuple(seen for seen in observed.processes if seen.ended is not None)
-    begun = sum(_alone(step.request, partial(_carry_out, ports, step, policy, now)) for step in steps)
+    begun = _begin(ports, steps, policy, now, steps_at_once)
     written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
     settled = sum(_alone(seen.request, partial(_settle, ports, seen, policy, now)) for seen in ended)
     failed = len(steps) + len(changes) + len(ended) - begun - written - settled
@@ -90,6 +94,18 @@ def keep_credentials(work: Work, request: RequestId, credentials: Credentials) -
     kept = work.vault.get(request)
     assert kept is not None, request
     return kept
+
+
+def _begin(ports: Ports[Work], steps: Sequence[Step], policy: Policy, now: Seconds, at_once: int) -> int:
+    """Begin all steps, so many at once; return how many were begun."""
+
+    def begin(step: Step) -> bool:
+        return _alone(step.request, partial(_carry_out, ports, step, policy, now))
+
+    if at_once == 1 or len(steps) == 1:
+        return sum(map(begin, steps))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="steps") as pool:
+        return sum(pool.map(begin, steps))
 
 
 def _alone(request: RequestId, deed: Callable[[], None]) -> bool:

@@ -71,7 +71,8 @@ class Controller:
         self._means = means
         self._lease = means.lease(partial(acquaint, ports)) if means.lease else None
         self._cycle = self._loop("cycle", partial(run_cycle, ports, follower), _CYCLE_TICK_SECONDS)
-        self._reconciler = self._loop("reconcile", partial(reconcile_once, ports, policy), _RECONCILE_TICK_SECONDS)
+        reconcile = partial(reconcile_once, ports, policy, steps_at_once=means.steps_at_once)
+        self._reconciler = self._loop("reconcile", reconcile, _RECONCILE_TICK_SECONDS)
         self._tending: Loop | None = None
         if means.grounds is not None:
             tend = partial(tend_once, ports.store, means.grounds)

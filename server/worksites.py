@@ -25,8 +25,11 @@ from server.site import SiteSettings
 
 POOL: Final = PoolId("main")
 NODE: Final = NodeId("local")
-_CALLS_PER_SECOND: Final = 50.0
-_CALLS_AT_ONCE: Final = 100
+_STEPS_AT_ONCE: Final = 4
+_CALLS_PER_SECOND: Final = 200.0
+_CALLS_AT_ONCE: Final = 400
+"""A gang of a hundred workers is two hundred calls and should start in a second or two. An API server that has too much
+to do says so (429), and is heeded; this keeps a mistake of ours from being the reason."""
 
 
 class RunningBackend(ClusterBackend, Protocol):
@@ -65,11 +68,13 @@ class RunningGrounds(Grounds, Protocol):
 class Means:
     """What a controller acts on a place with: `grounds` where that has machines of its own, a `lease` if it takes one.
 
-    The lease is made with what has to be done before this process begins to act.
+    `steps_at_once` is more than one where to begin a step is mostly to wait for somebody else. The lease is made with
+    what has to be done before this process begins to act.
     """
 
     backend: RunningBackend
     grounds: RunningGrounds | None = None
+    steps_at_once: int = 1
     lease: Callable[[Callable[[], None]], Lease] | None = None
 
 
@@ -131,6 +136,7 @@ def on_kubernetes(settings: Settings, said: SiteSettings, clock: SystemClock) ->
         return Means(
             backend=KubeBackend(calls, site, now=clock.now),
             grounds=KubeGrounds(calls, site),
+            steps_at_once=_STEPS_AT_ONCE,
             lease=partial(_lease, calls, settings.lease) if settings.lease else None,
         )
 

@@ -24,7 +24,7 @@ from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, StartPr
 from scheduler.troubles import Trouble
 
 CORE: Final = "/api/v1"
-WRITERS: Final = 8
+WRITERS: Final = 16
 PATIENCE_SECONDS: Final = 10.0
 """How long the garbage collector is given to begin with what its owner left, before each pod is deleted by itself."""
 
@@ -118,8 +118,7 @@ class KubeBackend:
         if not step.processes:
             return
         owner = self._anchor(step)
-        self._furnish(step, owner, credentials)
-        gated = self._create_gang(step, owner)
+        gated = self._create_gang(step, owner, self._furniture(step, owner, credentials))
         self._at_once(self._let_go, gated)
 
     def _anchor(self, step: StartProcesses) -> Json:
@@ -132,28 +131,28 @@ class KubeBackend:
         self._anchors.put(found)
         return found
 
-    def _furnish(self, step: StartProcesses, owner: Json, credentials: Credentials) -> None:
-        """Make what pods mount and find each other by: with the head, and again if it is not there."""
+    def _furniture(self, step: StartProcesses, owner: Json, credentials: Credentials) -> list[Json]:
+        """Return what pods mount and find each other by: with the head, and again if it is not there."""
         if not any(process.name == step.head_name for process in step.processes):
-            return
-        for role in (HEAD, WORKER):
-            self._make_equal(manifests.secret(self._site, step, owner, role, credentials))
-        self._create(manifests.service(self._site, step, owner))
+            return []
+        secrets = [manifests.secret(self._site, step, owner, role, credentials) for role in (HEAD, WORKER)]
+        return [*secrets, manifests.service(self._site, step, owner)]
 
-    def _create_gang(self, step: StartProcesses, owner: Json) -> list[Json]:
-        """Return the pods of a step, gated ones as they were created; all of them, or none are left."""
-        wanted = [manifests.pod(self._site, step, process, owner) for process in step.processes]
+    def _create_gang(self, step: StartProcesses, owner: Json, furniture: Iterable[Json]) -> list[Json]:
+        """Return the pods of a step that are gated, created with what they need; all of them, or none are left."""
+        pods = [manifests.pod(self._site, step, process, owner) for process in step.processes]
         created: list[Json] = []
         refused: list[CallRefusedError] = []
 
-        def create(pod: Json) -> None:
+        def create(wanted: Json) -> None:
+            make = self._make_equal if wanted["kind"] == "Secret" else self._create
             try:
-                created.append(self._create(pod))
+                created.append(make(wanted))
             except CallRefusedError as error:
                 refused.append(error)
 
-        self._at_once(create, wanted)
-        gated = [pod for pod in created if reading.is_gated(pod)]
+        self._at_once(create, [*furniture, *pods])
+        gated = [one for one in created if one["kind"] == "Pod" and reading.is_gated(one)]
         if refused:
             self._at_once(self._delete_pod, gated)
             raise refused[0]
@@ -259,14 +258,14 @@ class KubeBackend:
             raise BackendUnavailableError(f"another {wanted['kind']} has the name {wanted['metadata']['name']}")
         return found
 
-    def _make_equal(self, wanted: Json) -> None:
+    def _make_equal(self, wanted: Json) -> Json:
         """Create an object, or put it in place of the one of its name: what the store has is what holds."""
         try:
-            self._calls.create(_collection(wanted), wanted)
+            return self._calls.create(_collection(wanted), wanted)
         except CallRefusedError as error:
             if not error.is_conflict:
                 raise
-            self._calls.replace(_path(wanted), wanted)
+            return self._calls.replace(_path(wanted), wanted)
 
     def _at_once(self, act: Callable[[Json], None], items: Iterable[Json]) -> None:
         """Do one call each for some objects, a few at a time; the first failure is raised when all are done."""
