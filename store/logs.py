@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Table, delete, func, select
+from sqlalchemy import BigInteger, Column, Index, Table, delete, func, select
 
 from operations.ports.store import KeptLog
-from registry.ids import ProcessUid, RequestId, Seconds
+from registry.ids import InstitutionId, ProcessUid, RequestId, Seconds
 from store.connections import Transaction
 from store.schema import METADATA, TEXT
 
@@ -15,12 +15,15 @@ PROCESS_LOGS: Final = Table(
     METADATA,
     Column("uid", TEXT, primary_key=True),
     Column("request", TEXT, nullable=False, index=True),
+    Column("institution", TEXT, nullable=False),
     Column("process", TEXT, nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     Column("text", TEXT, nullable=False),
+    Index("ix_process_logs_institution_at", "institution", "at"),
 )
 _HEADINGS: Final = (
     PROCESS_LOGS.c.uid,
+    PROCESS_LOGS.c.institution,
     PROCESS_LOGS.c.process,
     PROCESS_LOGS.c.at,
     func.length(PROCESS_LOGS.c.text).label("characters"),
@@ -34,7 +37,9 @@ class SqlLogs:
     transaction: Transaction
 
     def keep(self, log: KeptLog, text: str) -> None:
-        values = {"uid": log.uid, "request": log.request, "process": log.process, "at": log.at, "text": text}
+        values = {name: getattr(log, name) for name in ("uid", "request", "institution", "process", "at")} | {
+            "text": text
+        }
         self.transaction.run(self.transaction.insert(PROCESS_LOGS).values(values).on_conflict_do_nothing())
 
     def of(self, request: RequestId) -> tuple[KeptLog, ...]:
@@ -44,6 +49,7 @@ class SqlLogs:
             KeptLog(
                 uid=ProcessUid(row["uid"]),
                 request=request,
+                institution=InstitutionId(row["institution"]),
                 process=row["process"],
                 at=row["at"],
                 characters=row["characters"],
@@ -58,5 +64,9 @@ class SqlLogs:
     def drop(self, *, before: Seconds) -> None:
         self.transaction.run(delete(PROCESS_LOGS).where(PROCESS_LOGS.c.at < before))
 
-    def drop_one(self, uid: ProcessUid) -> None:
-        self.transaction.run(delete(PROCESS_LOGS).where(PROCESS_LOGS.c.uid == uid))
+    def thin(self, institution: InstitutionId, *, newest: int) -> None:
+        theirs = PROCESS_LOGS.c.institution == institution
+        in_order = select(PROCESS_LOGS.c.at).where(theirs).order_by(PROCESS_LOGS.c.at.desc())
+        oldest = self.transaction.first(in_order.offset(newest).limit(1))
+        if oldest is not None:
+            self.transaction.run(delete(PROCESS_LOGS).where(theirs, PROCESS_LOGS.c.at <= oldest[0]))

@@ -18,6 +18,7 @@ from registry.centers import Environment, Node, Pool
 from registry.ids import (
     AllocationId,
     EnvironmentId,
+    InstitutionId,
     Mark,
     NodeId,
     PersonId,
@@ -227,6 +228,7 @@ class KeptLog:
 
     uid: ProcessUid
     request: RequestId
+    institution: InstitutionId
     process: str
     at: Seconds
     characters: int
@@ -251,8 +253,8 @@ class Logs(Protocol):
         """Drop everything older."""
         ...
 
-    def drop_one(self, uid: ProcessUid) -> None:
-        """Drop one log."""
+    def thin(self, institution: InstitutionId, *, newest: int) -> None:
+        """Drop all logs of an institution but so many of the newest."""
         ...
 
 

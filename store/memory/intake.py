@@ -8,7 +8,7 @@ from operations.ports.backend import Credentials
 from operations.ports.store import KeptLog, UsedKey
 from quotas.rates import RateCard
 from registry.centers import Environment, Pool
-from registry.ids import EnvironmentId, Mark, PersonId, PoolId, ProcessUid, ProjectId, RequestId, Seconds
+from registry.ids import EnvironmentId, InstitutionId, Mark, PersonId, PoolId, ProcessUid, ProjectId, RequestId, Seconds
 from registry.institutions import Project
 from store.memory.shelves import History, Shelf
 from store.standing import KEPT_SECONDS
@@ -95,8 +95,10 @@ class MemoryLogs:
         for log in [log for log, _ in self._logs if log.at < before]:
             self._logs.remove(log.uid)
 
-    def drop_one(self, uid: ProcessUid) -> None:
-        self._logs.remove(uid)
+    def thin(self, institution: InstitutionId, *, newest: int) -> None:
+        theirs = sorted((log for log, _ in self._logs if log.institution == institution), key=_newest_first)
+        for log in theirs[newest:]:
+            self._logs.remove(log.uid)
 
 
 def _newest_first(log: KeptLog) -> tuple[int, str]:

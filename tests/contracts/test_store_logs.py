@@ -1,13 +1,18 @@
 """What processes printed last, as every store keeps it."""
 
 from operations.ports.store import KeptLog, Store, Work
-from registry.ids import ProcessUid, RequestId, Seconds
+from registry.ids import InstitutionId, ProcessUid, RequestId, Seconds
 from tests.builders import NOW, request_id
 
 
-def a_log(number: int, *, of: RequestId | None = None, at: int = NOW) -> KeptLog:
+def a_log(number: int, *, of: RequestId | None = None, at: int = NOW, institution: str = "vmu") -> KeptLog:
     return KeptLog(
-        uid=ProcessUid(f"u{number}"), request=of or request_id(1), process=f"p{number}", at=Seconds(at), characters=4
+        uid=ProcessUid(f"u{number}"),
+        request=of or request_id(1),
+        institution=InstitutionId(institution),
+        process=f"p{number}",
+        at=Seconds(at),
+        characters=4,
     )
 
 
@@ -35,8 +40,16 @@ def test_a_log_that_is_there_is_not_written_over(store: Store[Work]) -> None:
     assert store.read(lambda work: work.logs.text(ProcessUid("u1"))) == "Bão!"
 
 
-def test_old_ones_are_dropped_and_single_ones(store: Store[Work]) -> None:
+def test_old_ones_are_dropped(store: Store[Work]) -> None:
     store.transact(keep, a_log(1), a_log(2, at=NOW + 1), a_log(3, at=NOW + 2))
     store.transact(lambda work: work.logs.drop(before=Seconds(NOW + 1)))
-    store.transact(lambda work: work.logs.drop_one(ProcessUid("u3")))
-    assert store.read(of, request_id(1)) == ["u2"]
+    assert store.read(of, request_id(1)) == ["u3", "u2"]
+
+
+def test_an_institution_keeps_its_newest_and_no_other_loses_any(store: Store[Work]) -> None:
+    theirs = [a_log(number, at=NOW + number) for number in range(5)]
+    store.transact(keep, *theirs, a_log(9, at=NOW - 9, institution="hust"))
+    store.transact(lambda work: work.logs.thin(InstitutionId("vmu"), newest=2))
+    assert store.read(of, request_id(1)) == ["u4", "u3", "u9"]
+    store.transact(lambda work: work.logs.thin(InstitutionId("vmu"), newest=2))
+    assert store.read(of, request_id(1)) == ["u4", "u3", "u9"]

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from haidang.reading import harmless
+from haidang.words import harmless
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operations.logs import KEPT_SECONDS, MOST_OF_ONE_REQUEST, keep_log
+from operations.logs import KEPT_SECONDS, keep_log
 from operations.ports.store import KeptLog
 from registry.ids import ProcessUid, Seconds
 from scheduler.clusters import process_name
 from scheduler.observed import Cause, ObservedProcess
 from store.memory import MemoryStore
-from tests.builders import NOW, request_id
+from tests.builders import NOW, a_request, request_id
 from tests.seeding import award
 from tests.unit.test_metering import PROJECT, SmallCenter
 
@@ -33,6 +33,14 @@ def an_end(number: int, *, at: int = NOW) -> ObservedProcess:
     )
 
 
+@pytest.fixture
+def store() -> MemoryStore:
+    """A store that knows one request."""
+    store = MemoryStore()
+    store.transact(lambda work: work.requests.add(a_request(1)))
+    return store
+
+
 def kept(store: MemoryStore) -> tuple[KeptLog, ...]:
     return store.read(lambda work: work.logs.of(REQUEST))
 
@@ -49,19 +57,21 @@ def test_what_a_process_printed_outlives_it() -> None:
     assert center.store.read(lambda work: work.logs.text(log.uid)) == f"{worker} lived"
 
 
-def test_the_oldest_make_room() -> None:
-    store = MemoryStore()
-    for number in range(MOST_OF_ONE_REQUEST + 5):
+def test_old_ones_make_room(store: MemoryStore) -> None:
+    for number in (1, 2):
         store.transact(keep_log, an_end(number, at=NOW + number), b"x", now=Seconds(NOW + number))
-    assert [log.uid for log in kept(store)][-1] == "uid-5"
-    assert len(kept(store)) == MOST_OF_ONE_REQUEST
-    much_later = NOW + KEPT_SECONDS + 50
-    store.transact(keep_log, an_end(900, at=much_later), b"x", now=Seconds(much_later))
-    assert {int(log.uid[4:]) for log in kept(store)} == {900, *range(50, MOST_OF_ONE_REQUEST + 5)}
+    much_later = NOW + KEPT_SECONDS + 2
+    store.transact(keep_log, an_end(3, at=much_later), b"x", now=Seconds(much_later))
+    assert [log.uid for log in kept(store)] == ["uid-3", "uid-2"]
 
 
-def test_a_log_is_kept_once() -> None:
-    store = MemoryStore()
+def test_what_no_request_knows_is_nobodys_to_read(store: MemoryStore) -> None:
+    stranger = replace(an_end(1), request=request_id(2))
+    store.transact(keep_log, stranger, b"x", now=NOW)
+    assert store.read(lambda work: work.logs.text(stranger.uid)) is None
+
+
+def test_a_log_is_kept_once(store: MemoryStore) -> None:
     for content in (b"first", b"second"):
         store.transact(keep_log, an_end(1), content, now=NOW)
     assert store.read(lambda work: work.logs.text(ProcessUid("uid-1"))) == "first"
@@ -71,8 +81,7 @@ def test_a_log_is_kept_once() -> None:
     ("printed", "text"),
     [(b"caf\xc3\xa9\n", "café\n"), (b"\xff\xfe", "\ufffd\ufffd"), (b"a\0b", "a\ufffdb")],
 )
-def test_whatever_is_printed_is_text_that_every_database_takes(printed: bytes, text: str) -> None:
-    store = MemoryStore()
+def test_whatever_is_printed_is_text_that_every_database_takes(store: MemoryStore, printed: bytes, text: str) -> None:
     store.transact(keep_log, an_end(1), printed, now=NOW)
     assert store.read(lambda work: work.logs.text(ProcessUid("uid-1"))) == text
 

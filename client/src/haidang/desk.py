@@ -26,7 +26,7 @@ from haidang.errors import (
     WaitedTooLongError,
 )
 from haidang.refusals import complaint
-from haidang.words import Words
+from haidang.words import Words, harmless
 
 MISUSED: Final = 2
 EXIT_CODES: Final[tuple[tuple[tuple[type[HaidangError], ...], int], ...]] = (
@@ -52,13 +52,13 @@ class Desk:
         return self.center.words
 
     def tell(self, answer: Answer | Sequence[Answer], lines: Callable[[], Iterable[str]]) -> None:
-        """Print an answer: all of it as JSON, or lines for people."""
+        """Print an answer: all of it as JSON, or lines for people, in which nothing steers their terminal."""
         if self.as_json:
             one = _plain(answer) if isinstance(answer, Answer) else [_plain(part) for part in answer]
             click.echo(json.dumps(one, ensure_ascii=False, indent=2))
             return
         for line in lines():
-            click.echo(line)
+            click.echo(harmless(line))
 
 
 class CenterCommand(click.Command):

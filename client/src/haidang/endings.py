@@ -9,7 +9,7 @@ from typing import Final
 
 from haidang.amounts import as_written, write_bytes, write_moment
 from haidang.answers import Event
-from haidang.words import Words
+from haidang.words import Words, harmless
 
 MEMORY: Final = "memory"
 _PROCESS_ENDED: Final = "process_ended"
@@ -70,7 +70,7 @@ class ProcessEnd:
         for name, pattern in _DETAILS.items():
             if found := pattern.fullmatch(self.detail):
                 return words(name, **{value: _written(value, text, words) for value, text in found.groupdict().items()})
-        return self.detail
+        return harmless(self.detail)
 
 
 def who(process: str, words: Words) -> str:

@@ -58,7 +58,7 @@ def logs(desk: Desk, *, request_id: str, process: str | None) -> None:
         desk.tell(found, lambda: _log_lines(found, desk.words))
     else:
         log = desk.center.log(request_id, process)
-        desk.tell(log, lambda: harmless(log.text or "").splitlines())
+        desk.tell(log, lambda: (log.text or "").split("\n"))
 
 
 @click.command(cls=CenterCommand, help="help_usage")
@@ -92,13 +92,6 @@ def _counted(desk: Desk, requests: list[Request]) -> dict[str, int]:
         if len(counted) == len(sought):
             break
     return counted
-
-
-def harmless(text: str) -> str:
-    """Return a program's text without what would steer a terminal: nobody knows what it wants to have done there."""
-    return "".join(
-        letter if letter in "\n\t" or letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
 
 
 def _log_lines(logs: list[Log], words: Words) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from haidang.amounts import write_moment
 from haidang.answers import Event
 from haidang.endings import who
-from haidang.words import Words
+from haidang.words import Words, harmless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def why_not(code: str, detail: str, words: Words) -> str:
     """Return what is in the way of a start; the code itself if it is newer than this client."""
     name = f"trouble_{code}"
     said = words(name) if name in words else code
-    return f"{said} ({detail})" if detail else said
+    return f"{said} ({harmless(detail)})" if detail else said
 
 
 def failed_starts(events: Iterable[Event], words: Words) -> Iterator[str]:

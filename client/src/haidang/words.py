@@ -63,3 +63,9 @@ def _spoken(tag: str) -> str | None:
 def _texts(language: str) -> dict[str, str]:
     text = files("haidang").joinpath("texts", f"{language}.toml").read_text(encoding="utf-8")
     return {name: str(sentence) for name, sentence in tomllib.loads(text).items()}
+
+
+def harmless(text: str) -> str:
+    """Return a text without what would steer a terminal: programs wrote it, and nobody knows what they want done."""
+    shown = (letter if letter in "\n\t" or letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(shown)

@@ -15,6 +15,7 @@ def upgrade() -> None:
         "process_logs",
         sa.Column("uid", kind, nullable=False),
         sa.Column("request", kind, nullable=False),
+        sa.Column("institution", kind, nullable=False),
         sa.Column("process", kind, nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("text", kind, nullable=False),
@@ -22,3 +23,4 @@ def upgrade() -> None:
     )
     op.create_index("ix_process_logs_request", "process_logs", ["request"])
     op.create_index("ix_process_logs_at", "process_logs", ["at"])
+    op.create_index("ix_process_logs_institution_at", "process_logs", ["institution", "at"])
