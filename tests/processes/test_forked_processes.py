@@ -88,9 +88,10 @@ def test_a_killed_worker_is_seen_to_have_ended_then_and_is_replaced(machine: Mac
     assert ended.started is not None
     assert killed <= ended.ended <= killed + 2
     assert ended.ended > ended.started
+    assert machine.backend.tail(ended.name, ended.uid), "what it printed can be read until it is forgotten"
     machine.backend.forget(ended.name, ended.uid)
     assert 1 not in cluster.seen()
-    assert (machine.place / "logs" / f"{ended.name}.log").read_text()
+    assert machine.backend.tail(ended.name, ended.uid) is None
     cluster.start([1], incarnation=2)
     cluster.ready()
     with cluster.client() as client:

@@ -141,6 +141,7 @@ def door(authority: Authority) -> Iterator[type[Door]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     handler.port = server.server_port
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # who hangs up on it is as expected
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield handler
