@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from tests.kubernetes.wire import Json, Wire
+from tests.kubernetes.wire import Json, RefusedError, Wire
 from tests.ordered import until
 
 PAPERS: Final = "/papers"
@@ -54,6 +54,13 @@ class ClientPods:
             yield
         finally:
             self._wire.delete(f"{self._pods}/{name}", gracePeriodSeconds=0)
+
+    def said(self, name: str) -> str:
+        """Return what a program has printed so far; nothing before it has begun."""
+        try:
+            return self._wire.text(f"{self._pods}/{name}/log")
+        except RefusedError:
+            return ""
 
     def answer(self, name: str, program: str) -> Any:  # noqa: ANN401
         """Return what a program prints at its end, as JSON."""

@@ -22,12 +22,12 @@ from tests.kubernetes.wire import RefusedError
 from tests.ordered import until
 
 NAME: Final = "node-1"
-PODS: Final = "10.120.0.0/24"
-"""Beside the addresses of Services, and of simulated nodes and pods."""
+PODS: Final = "10.120.0.0/16"
+"""Beside the addresses of Services, and of simulated nodes and pods; each node has a part of them."""
 CNI: Final = next((folder for folder in ("/usr/lib/cni", "/opt/cni/bin") if Path(folder).is_dir()), "")
 CGROUPS: Final = Path("/sys/fs/cgroup")
-MEMORY: Final = Path("/run/haidang-images")
-"""Where containerd keeps images and what containers write: no disk has to take in, and to give up again, a GiB."""
+MEMORY: Final = Path("/run")
+"""Below this containerd keeps images and what containers write: no disk has to take in, and to give up again, a GiB."""
 SHIM: Final = "containerd-shim-runc-v2"
 PROGRAMS: Final = ("containerd", SHIM, "ctr", "coredns", "kube-proxy", "kubelet", "runc", "nft")
 
@@ -35,22 +35,29 @@ END_SECONDS: Final = 30.0
 
 
 class Node:
-    """The node as a test meets it: everything of it lies in one folder, which is empty before."""
+    """A node as a test meets it: everything of it lies in one folder, which is empty before.
 
-    def __init__(self, plane: ControlPlane, folder: Path, labels: Mapping[str, str]) -> None:
+    The first one serves names and addresses of Services to all: they share a network.
+    """
+
+    def __init__(self, plane: ControlPlane, folder: Path, labels: Mapping[str, str], number: int = 1) -> None:
+        self.name = f"node-{number}"
         self._plane = plane
         self._folder = folder
         # By this name `run.sh` finds it, too, when nobody here is left to put it away.
-        self._cgroup = os.environ["HAIDANG_KUBE"]
+        self._cgroup = f"{os.environ['HAIDANG_KUBE']}/{self.name}"
+        self._memory = MEMORY / f"haidang-images-{number}"
         self._door = folder / "containerd.sock"
-        self._containerd = Program(_containerd(folder, self._door), folder)
-        self._kubelet = Program(_kubelet(plane, folder, self._cgroup, labels), folder)
-        self._helpers = [Program(_coredns(plane, folder), folder), Program(_kube_proxy(plane, folder), folder)]
+        self._containerd = Program(_containerd(folder, self._door, self._memory, number), folder)
+        self._kubelet = Program(_kubelet(plane, folder, self._cgroup, labels, number), folder)
+        self._helpers: list[Program] = []
+        if number == 1:
+            self._helpers += [Program(_coredns(plane, folder), folder), Program(_kube_proxy(plane, folder), folder)]
 
     def start(self) -> None:
         """Start everything, and return when pods would run."""
         for group in self._cgroups():
-            group.mkdir(exist_ok=True)
+            group.mkdir(parents=True, exist_ok=True)
         self._containerd.start()
         self._containerd.until(lambda: self._ctr("version"))
         for image in (images.BASE, images.DASK):
@@ -71,19 +78,19 @@ class Node:
         self._containerd.stop()
         for mounted in reversed(_mounts(self._folder)):
             subprocess.run(["umount", mounted], check=True)
-        for part in (MEMORY, self._folder / "kubelet"):
+        for part in (self._memory, self._folder / "kubelet"):
             shutil.rmtree(part, ignore_errors=True)
         for group in self._cgroups():
             for folder in sorted((one for one in group.rglob("*") if one.is_dir()), reverse=True):
                 folder.rmdir()
             group.rmdir()
         with suppress(RefusedError):
-            self._plane.wire.delete(f"/api/v1/nodes/{NAME}")
+            self._plane.wire.delete(f"/api/v1/nodes/{self.name}")
 
     def _look(self) -> None:
-        conditions = self._plane.wire.get(f"/api/v1/nodes/{NAME}")["status"].get("conditions", [])
+        conditions = self._plane.wire.get(f"/api/v1/nodes/{self.name}")["status"].get("conditions", [])
         if ("Ready", "True") not in [(one["type"], one["status"]) for one in conditions]:
-            raise RefusedError(503, f"{NAME} is not ready")
+            raise RefusedError(503, f"{self.name} is not ready")
 
     def _end_pods(self) -> None:
         """Kill what runs in containers, and wait until each pod's keeper has noticed."""
@@ -92,7 +99,7 @@ class Node:
                 for process in listed.read_text().split():
                     with suppress(ProcessLookupError):
                         os.kill(int(process), signal.SIGKILL)
-        until(lambda: not list(_shims()), seconds=END_SECONDS)
+        until(lambda: not list(_shims(self._door)), seconds=END_SECONDS)
 
     def _cgroups(self) -> list[Path]:
         """Return the group of all pods: one folder, or with the first version of control groups one of each kind."""
@@ -113,9 +120,9 @@ class Node:
 
 
 @contextmanager
-def real_node(plane: ControlPlane, folder: Path, labels: Mapping[str, str]) -> Iterator[Node]:
-    """Run a node with these labels and with everything of it in an empty folder."""
-    node = Node(plane, folder, labels)
+def real_node(plane: ControlPlane, folder: Path, labels: Mapping[str, str], number: int = 1) -> Iterator[Node]:
+    """Run a node with these labels and with everything of it in an empty folder; a second one has another number."""
+    node = Node(plane, folder, labels, number)
     try:
         node.start()
         yield node
@@ -134,11 +141,12 @@ def _mounts(folder: Path) -> list[str]:
     return [path for path in mounted if Path(path).is_relative_to(folder)]
 
 
-def _shims() -> Iterator[str]:
-    """Find pods' keepers, which are nobody's children; no others than ours can be seen from here."""
+def _shims(door: Path) -> Iterator[str]:
+    """Find the keepers of a containerd's pods, which are nobody's children."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if SHIM in (process / "cmdline").read_text():
+            command = (process / "cmdline").read_text()
+            if SHIM in command and str(door) in command:
                 yield process.name
 
 
@@ -149,24 +157,24 @@ def _written(folder: Path, name: str, settings: object) -> Path:
     return path
 
 
-def _containerd(folder: Path, door: Path) -> list[str]:
+def _containerd(folder: Path, door: Path, memory: Path, number: int) -> list[str]:
     cni = folder / "cni"
     cni.mkdir()
-    ranges = [[{"subnet": PODS}]]
+    ranges = [[{"subnet": f"10.120.{number}.0/24"}]]
     ipam = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}], "dataDir": str(folder / "leases")}
-    bridge = {"type": "bridge", "bridge": "pods0", "isGateway": True, "hairpinMode": True, "ipam": ipam}
+    bridge = {"type": "bridge", "bridge": f"pods{number}", "isGateway": True, "hairpinMode": True, "ipam": ipam}
     _written(cni, "pods.conflist", {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]})
     settings = folder / "containerd.toml"
     settings.write_text(f"""\
 version = 3
-root = "{MEMORY}/root"
+root = "{memory}/root"
 state = "{folder}/containerd/state"
 [grpc]
 address = "{door}"
 [ttrpc]
 address = "{door}.ttrpc"
 [plugins."io.containerd.internal.v1.opt"]
-path = "{MEMORY}/opt"
+path = "{memory}/opt"
 [plugins."io.containerd.nri.v1.nri"]
 disable = true
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -185,14 +193,17 @@ SystemdCgroup = false
     return ["containerd", f"--config={settings}"]
 
 
-def _kubelet(plane: ControlPlane, folder: Path, cgroup: str, labels: Mapping[str, str]) -> list[str]:
-    authority, user = plane.authority, f"system:node:{NAME}"
-    serving = authority.leaf("kubelet-serving", user, organization="system:nodes", hosts=[NAME, ADDRESS])
-    calling = authority.leaf("kubelet", user, organization="system:nodes")
+def _kubelet(plane: ControlPlane, folder: Path, cgroup: str, labels: Mapping[str, str], number: int) -> list[str]:
+    authority, name = plane.authority, f"node-{number}"
+    user, file = f"system:node:{name}", f"kubelet-{number}"
+    serving = authority.leaf(f"{file}-serving", user, organization="system:nodes", hosts=[name, ADDRESS])
+    calling = authority.leaf(file, user, organization="system:nodes")
     settings = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": ADDRESS,
+        "port": 10240 + 10 * number,
+        "healthzPort": 10248 + 10 * (number - 1),
         "authentication": {"anonymous": {"enabled": False}, "x509": {"clientCAFile": str(authority.certificate)}},
         "authorization": {"mode": "Webhook"},
         "tlsCertFile": str(serving.certificate),
@@ -215,8 +226,8 @@ def _kubelet(plane: ControlPlane, folder: Path, cgroup: str, labels: Mapping[str
     return [
         "kubelet",
         f"--config={_written(folder, 'kubelet.yaml', settings)}",
-        f"--kubeconfig={authority.kubeconfig('kubelet', URL, calling)}",
-        f"--hostname-override={NAME}",
+        f"--kubeconfig={authority.kubeconfig(file, URL, calling)}",
+        f"--hostname-override={name}",
         f"--node-ip={ADDRESS}",
         f"--root-dir={folder / 'kubelet'}",
         f"--cert-dir={folder / 'kubelet' / 'pki'}",
