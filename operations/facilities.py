@@ -15,11 +15,12 @@ from registry.resources import NOTHING, Resources, total
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodePlan:
-    """What a node is to be: in which pool, and how large."""
+    """What a node is to be: in which pool, how large, and for how many processes at once if there is a limit."""
 
     id: NodeId
     pool: PoolId
     capacity: Resources
+    places: int | None = None
 
 
 def put_pool(work: Office, pool: Pool) -> Pool:
@@ -51,7 +52,7 @@ def put_node(work: Office, plan: NodePlan) -> Node | Refused:
     if before and before.pool != plan.pool and before.granted != NOTHING:
         return Refused(reasons=(NodeBusy(node=plan.id, pool=before.pool),))
     state = before.state if before else NodeState.READY
-    work.nodes.put(Node(id=plan.id, pool=plan.pool, capacity=plan.capacity, state=state))
+    work.nodes.put(Node(id=plan.id, pool=plan.pool, capacity=plan.capacity, state=state, places=plan.places))
     touched = {plan.pool} | ({before.pool} if before else set())
     for pool in pools:
         if pool.id in touched:

@@ -45,7 +45,7 @@ def follow_machines(work: Office, machines: Sequence[Machine]) -> None:
         if machine.pool not in known:
             known.add(machine.pool)
             put_pool(work, Pool(id=machine.pool, center=center.id, tier=machine.tier, name=machine.pool))
-        put_node(work, NodePlan(id=machine.id, pool=machine.pool, capacity=machine.capacity))
+        put_node(work, NodePlan(id=machine.id, pool=machine.pool, capacity=machine.capacity, places=machine.places))
         set_node_state(work, machine.id, machine.state)
     present = {machine.id for machine in machines}
     for node in _nodes(work):
@@ -69,10 +69,11 @@ def tenants(work: Office) -> tuple[Tenant, ...]:
 
 
 def _agrees(machine: Machine, node: Node | None) -> bool:
-    return node is not None and (node.pool, node.capacity, node.state) == (
+    return node is not None and (node.pool, node.capacity, node.state, node.places) == (
         machine.pool,
         machine.capacity,
         machine.state,
+        machine.places,
     )
 
 

@@ -44,13 +44,14 @@ class Pool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One machine: what it has and what of it is granted to processes."""
+    """One machine: what it has and what of it is granted to processes, and how many of those may be there at once."""
 
     id: NodeId
     pool: PoolId
     capacity: Resources
     granted: Resources = NOTHING
     state: NodeState = NodeState.READY
+    places: int | None = None
 
     @property
     def free(self) -> Resources:

@@ -9,7 +9,7 @@ from registry.centers import Node, NodeState
 from registry.ids import NodeId, PoolId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster
-from scheduler.fitting import Crowded, Packing, place
+from scheduler.fitting import Crowded, Packing, place, places_of
 from scheduler.policy import Policy
 from scheduler.profile import Return, in_time, releases_at, returns
 from scheduler.requests import Request
@@ -40,7 +40,11 @@ class Reservation:
 
 
 def reserve(
-    request: Request, free: Mapping[NodeId, Resources], tree: Tree, coming: Iterable[Return]
+    request: Request,
+    free: Mapping[NodeId, Resources],
+    places: Mapping[NodeId, int],
+    tree: Tree,
+    coming: Iterable[Return],
 ) -> Reservation | None:
     """Reserve the earliest moment at which running work has left room, on nodes and in quotas, for the whole gang.
 
@@ -48,10 +52,10 @@ def reserve(
     pool total. `tree` becomes the reservation's. None if even the last return does not make room, as when nodes are
     draining.
     """
-    amounts = dict(free)
+    amounts, seats = dict(free), dict(places)
     for at, returned in in_time(coming):
-        _give_back(returned, amounts, tree, request.pool)
-        packing, path = place(request, amounts), tree.path(request.project, request.pool)
+        _give_back(returned, amounts, seats, tree, request.pool)
+        packing, path = place(request, amounts, seats), tree.path(request.project, request.pool)
         if isinstance(packing, Packing) and not shortages(path, request.gang_total()):
             tree.grant(request.project, request.pool, request.gang_total())
             taken = packing.by_node(request)
@@ -60,12 +64,16 @@ def reserve(
     return None
 
 
-def _give_back(returned: Iterable[Return], amounts: dict[NodeId, Resources], tree: Tree, pool: PoolId) -> None:
+def _give_back(
+    returned: Iterable[Return], amounts: dict[NodeId, Resources], seats: dict[NodeId, int], tree: Tree, pool: PoolId
+) -> None:
     """Add what comes back to nodes and quotas; what ran on a node that is not ready leaves no room at the center."""
     for item in returned:
         tree.give_back(item.project, pool, item.amount, lost=item.node not in amounts)
         if item.node in amounts:
             amounts[item.node] += item.amount
+        if item.node in seats:
+            seats[item.node] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class _Empty:
     """A pool once everything that runs there has ended, and what was found not to fit even then."""
 
     amounts: Mapping[NodeId, Resources]
+    places: Mapping[NodeId, int]
     tree: Tree
     beyond: set[Hashable]
 
@@ -82,7 +91,7 @@ class _Empty:
         if gang in self.beyond:
             return False
         short = shortages(self.tree.path(request.project, request.pool), request.gang_total())
-        if short or isinstance(place(request, self.amounts), Crowded):
+        if short or isinstance(place(request, self.amounts, self.places), Crowded):
             self.beyond.add(gang)
             return False
         return True
@@ -98,11 +107,18 @@ class Floor:
         self._empty: dict[PoolId, _Empty] = {}
         self._coming: dict[PoolId, list[Return]] = {}
         self._reservations: dict[PoolId, list[Reservation]] = {}
-        for node in nodes:
-            if node.state is NodeState.READY:
-                self._free.setdefault(node.pool, {})[node.id] = node.free
+        ready = [node for node in nodes if node.state is NodeState.READY]
+        self._places = places_of(ready)
+        for node in ready:
+            self._free.setdefault(node.pool, {})[node.id] = node.free
         for cluster in clusters:
+            self._seat(cluster)
             self._expect(cluster)
+
+    @property
+    def places(self) -> Mapping[NodeId, int]:
+        """Return how many processes more each node takes, of those that have a limit."""
+        return self._places
 
     def free(self, pool: PoolId) -> Mapping[NodeId, Resources]:
         """Return what is free now, protected or not."""
@@ -130,6 +146,7 @@ class Floor:
         pool, outlasts = cluster.request.pool, releases_at(cluster, self._policy, self._now)
         for process in cluster.processes:
             self._free[pool][process.node] -= process.shape
+        self._seat(cluster)
         for reservation in self.protected_before(pool, outlasts):
             reservation.take(cluster)
         self._expect(cluster)
@@ -148,16 +165,21 @@ class Floor:
             base = {node: amount.least(earlier.beside[node]) for node, amount in base.items()}
         coming = self._coming.get(request.pool, ())
         if request.pool not in self._empty:
-            amounts, later = dict(base), tree.copy()
-            _give_back(coming, amounts, later, request.pool)
-            self._empty[request.pool] = _Empty(amounts, later, set())
+            amounts, places, later = dict(base), dict(self._places), tree.copy()
+            _give_back(coming, amounts, places, later, request.pool)
+            self._empty[request.pool] = _Empty(amounts, places, later, set())
         if not self._empty[request.pool].holds(request):
             return None
-        reservation = reserve(request, base, tree.copy(), coming)
+        reservation = reserve(request, base, self._places, tree.copy(), coming)
         if reservation is not None:
             kept.append(reservation)
             self._empty.pop(request.pool)
         return reservation
+
+    def _seat(self, cluster: Cluster) -> None:
+        for process in cluster.processes:
+            if process.node in self._places:
+                self._places[process.node] -= 1
 
     def _expect(self, cluster: Cluster) -> None:
         coming = returns(cluster, releases_at(cluster, self._policy, self._now))

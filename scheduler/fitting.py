@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from quotas.claims import Level, beyond_limits
 from quotas.reasons import BeyondLimit, NoShare
@@ -31,6 +33,10 @@ NeverFits = (
 )
 
 
+UNLIMITED: Final[Mapping[NodeId, int]] = MappingProxyType({})
+ANY: Final = 2**31
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packing:
     """Where a gang goes: a node for the head and one for each worker, in the order of their ordinals."""
@@ -53,18 +59,22 @@ class Crowded:
     placeable: int
 
 
-def place(draft: Draft, free: Mapping[NodeId, Resources]) -> Packing | Crowded:
+def place(
+    draft: Draft, free: Mapping[NodeId, Resources], places: Mapping[NodeId, int] = UNLIMITED
+) -> Packing | Crowded:
     """Fit the whole gang on nodes with `free` amounts, or tell how much of it would fit.
+
+    `places` are how many processes more each node takes, however small they are; a node that is not named takes any.
 
     Exact for what a gang is, one head and equal workers: the head goes where it displaces the fewest workers, and
     workers fill the fullest nodes first, so that large holes stay whole. The cost grows with the number of nodes.
     """
-    room = {node: times(amount, draft.worker) for node, amount in free.items()}
+    room = {node: min(times(amount, draft.worker), places.get(node, ANY)) for node, amount in free.items()}
     most = sum(room.values())
-    heads = [node for node, amount in free.items() if draft.head.within(amount)]
+    heads = [node for node, amount in free.items() if draft.head.within(amount) and places.get(node, ANY) > 0]
     if not heads:
         return Crowded(placeable=min(most, draft.workers_min))
-    left = {node: times(free[node] - draft.head, draft.worker) for node in heads}
+    left = {node: min(times(free[node] - draft.head, draft.worker), places.get(node, ANY) - 1) for node in heads}
     head = min(heads, key=lambda node: (room[node] - left[node], free[node].millicores, free[node].memory, node))
     room[head] = left[head]
     if sum(room.values()) < draft.workers_min:
@@ -73,10 +83,17 @@ def place(draft: Draft, free: Mapping[NodeId, Resources]) -> Packing | Crowded:
     return Packing(head=head, workers=tuple(_first(draft.workers_min, order, room)))
 
 
-def place_worker(draft: Draft, free: Mapping[NodeId, Resources]) -> NodeId | None:
+def place_worker(
+    draft: Draft, free: Mapping[NodeId, Resources], places: Mapping[NodeId, int] = UNLIMITED
+) -> NodeId | None:
     """Return the fullest node that has room for one more worker."""
-    able = [node for node, amount in free.items() if draft.worker.within(amount)]
+    able = [node for node, amount in free.items() if draft.worker.within(amount) and places.get(node, ANY) > 0]
     return min(able, key=lambda node: (free[node].millicores, free[node].memory, node), default=None)
+
+
+def places_of(nodes: Iterable[Node]) -> dict[NodeId, int]:
+    """Return how many processes each node takes when it is empty, of those that have a limit."""
+    return {node.id: node.places for node in nodes if node.places is not None}
 
 
 def times(amount: Resources, shape: Resources) -> int:
@@ -120,7 +137,7 @@ def _beyond_nodes(draft: Draft, nodes: Sequence[Node]) -> Iterator[ProcessNeverF
         *_too_large(draft, "worker", draft.worker, nodes),
     ]
     yield from too_large
-    packing = place(draft, {node.id: node.capacity for node in nodes})
+    packing = place(draft, {node.id: node.capacity for node in nodes}, places_of(nodes))
     if not too_large and isinstance(packing, Crowded):
         yield GangNeverFits(pool=draft.pool, processes=draft.workers_min + 1, placeable=packing.placeable)
 

@@ -66,7 +66,7 @@ class Room:
 
     def start(self, request: Request) -> Placement:
         """Place a request that nothing stops, and take its room."""
-        packing = place(request, self._floor.open_until(request.pool, self._would_end(request)))
+        packing = place(request, self._floor.open_until(request.pool, self._would_end(request)), self._floor.places)
         allocation = self._promised.covering(request, self._price(request), self._now)
         assert isinstance(packing, Packing), request
         assert allocation is not None, request
@@ -106,7 +106,7 @@ class Room:
         assert request.allocation is not None, request
         rule = self._snapshot.rule(request.pool, request.placed)
         ends = releases_at(cluster, self._policy, self._now)
-        node = place_worker(request, self._floor.open_until(request.pool, ends))
+        node = place_worker(request, self._floor.open_until(request.pool, ends), self._floor.places)
         left = request.deadline - self._now
         seconds = min(self._policy.lease_seconds, left) if part is Part.ELASTIC else left
         if rule is None or node is None or seconds <= 0 or ordinal > LAST_ORDINAL or self._is_put_off(request):
@@ -187,10 +187,10 @@ class Room:
 
     def _short_of_nodes(self, request: Request) -> Iterator[WaitReason]:
         ends = self._would_end(request)
-        packing = place(request, self._floor.free(request.pool))
+        packing = place(request, self._floor.free(request.pool), self._floor.places)
         if isinstance(packing, Crowded):
             yield NodesFull(pool=request.pool, processes=request.workers_min + 1, placeable=packing.placeable)
-        elif isinstance(place(request, self._floor.open_until(request.pool, ends)), Crowded):
+        elif isinstance(place(request, self._floor.open_until(request.pool, ends), self._floor.places), Crowded):
             first = min(one.starts for one in self._floor.protected_before(request.pool, ends))
             yield WouldDelayReserved(pool=request.pool, reserved_from=first, would_end=ends)
         elif delayed := self._floor.delays(request, request.gang_total(), ends):

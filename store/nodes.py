@@ -31,6 +31,7 @@ NODES: Final = Table(
     Column("id", TEXT, primary_key=True),
     Column("pool", ForeignKey("pools.id"), nullable=False, index=True),
     Column("state", Choice(NodeState), nullable=False),
+    Column("places", BigInteger),
     mark_column(),
 )
 
@@ -48,7 +49,7 @@ NODE_AMOUNTS: Final = Table(
 )
 
 _NODES: Final = (
-    select(NODES.c.id, NODES.c.pool, NODES.c.state, NODE_AMOUNTS)
+    select(NODES.c.id, NODES.c.pool, NODES.c.state, NODES.c.places, NODE_AMOUNTS)
     .join(NODE_AMOUNTS, NODE_AMOUNTS.c.node == NODES.c.id)
     .order_by(NODES.c.id, NODE_AMOUNTS.c.resource)
 )
@@ -90,7 +91,7 @@ class SqlNodes:
         return next(iter(read_nodes(self.transaction, NODES.c.id == node)), None)
 
     def put(self, node: Node) -> None:
-        own: dict[str, Any] = {"pool": node.pool, "state": node.state}
+        own: dict[str, Any] = {"pool": node.pool, "state": node.state, "places": node.places}
         new = self.transaction.insert(NODES).values(id=node.id, **own)
         self.transaction.run(
             new.on_conflict_do_update(index_elements=NODES.primary_key, set_={**own, "mark": current_mark()})
@@ -127,6 +128,7 @@ def _node(rows: Sequence[Row]) -> Node:
         id=rows[0]["id"],
         pool=rows[0]["pool"],
         state=rows[0]["state"],
+        places=rows[0]["places"],
         capacity=Resources.of((row["resource"], row["capacity"]) for row in rows),
         granted=Resources.of((row["resource"], row["granted"]) for row in rows),
     )

@@ -1,6 +1,6 @@
 """The nodes of a Kubernetes cluster as machines of the center: their pool, what is left there, and if they are well."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -29,18 +29,19 @@ def machines(site: Site, nodes: Iterable[Json], others: Iterable[Json]) -> tuple
         if (node := pod["spec"].get("nodeName")) and pod.get("status", {}).get("phase") not in _FINISHED:
             held.setdefault(node, []).append(_requests(site, pod))
     ours = (node for node in nodes if node["metadata"].get("labels", {}).get(POOL))
-    return tuple(_machine(site, node, total(held.get(node["metadata"]["name"], ()))) for node in ours)
+    return tuple(_machine(site, node, held.get(node["metadata"]["name"], [])) for node in ours)
 
 
-def _machine(site: Site, node: Json, held: Resources) -> Machine:
-    labels = node["metadata"]["labels"]
-    left = _resources(site, node.get("status", {}).get("allocatable", {})) - held
+def _machine(site: Site, node: Json, held: Sequence[Resources]) -> Machine:
+    labels, allocatable = node["metadata"]["labels"], node.get("status", {}).get("allocatable", {})
+    left = _resources(site, allocatable) - total(held)
     return Machine(
         id=NodeId(node["metadata"]["name"]),
         pool=PoolId(labels[POOL]),
         tier=Tier(labels.get(TIER, Tier.CLOUD)),
         capacity=left.most(NOTHING),
         state=_state(node),
+        places=max(0, _whole(allocatable.get("pods", "0")) - len(held)),
     )
 
 

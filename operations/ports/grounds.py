@@ -11,13 +11,17 @@ from registry.resources import Resources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A node as the cluster knows it: `capacity` is what is left there for tenants, beside what others hold."""
+    """A node as the cluster knows it: `capacity` is what is left there for tenants, beside what others hold.
+
+    `places` are how many processes of tenants may be there at once.
+    """
 
     id: NodeId
     pool: PoolId
     tier: Tier
     capacity: Resources
     state: NodeState
+    places: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

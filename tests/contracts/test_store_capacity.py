@@ -13,7 +13,7 @@ from quotas.claims import Level, claimable
 from quotas.reasons import NoShare, ShareFull
 from quotas.tree import Quota, Share
 from registry.centers import Node, NodeState
-from registry.ids import NodeId, PoolId, ProjectId, ShareId
+from registry.ids import BEGINNING, NodeId, PoolId, ProjectId, ShareId
 from registry.resources import CPU, MEMORY, NOTHING, GpuModel, ResourceName, Resources
 from store.capacity import SqlCapacity
 from store.nodes import NODE_AMOUNTS
@@ -271,3 +271,12 @@ def test_the_database_itself_refuses_what_lies_outside_the_ceiling(full: SqlStor
 
     with pytest.raises(DBAPIError, match=f"ck_{table.name}_granted"):
         full.transact(force)
+
+
+@pytest.mark.parametrize("places", [None, 7])
+def test_a_node_says_how_many_processes_it_takes_if_it_has_a_limit(store: Store[Work], places: int | None) -> None:
+    seed(store, A_POOL, replace(a_node(), places=places))
+    (node,) = store.read(lambda work: work.capacity.nodes(POOL))
+    assert node.places == places
+    (fact,) = [one for one in store.facts(BEGINNING).facts if isinstance(one, Node)]
+    assert fact.places == places

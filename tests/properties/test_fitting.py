@@ -1,5 +1,6 @@
 """A gang is placed exactly when some assignment of its processes to nodes exists."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 
@@ -20,10 +21,11 @@ from tests.builders import NOW, POOL, a_draft, a_request, a_share, a_snapshot, f
 from tests.properties.worlds import amounts, nodes
 
 
-def fits_somehow(draft: Draft, free: dict[NodeId, Resources]) -> bool:
+def fits_somehow(draft: Draft, free: dict[NodeId, Resources], places: dict[NodeId, int]) -> bool:
     """Try every assignment: the slow and obvious version."""
     return any(
         all(amount.within(free[node]) for node, amount in taken(draft, nodes).items())
+        and all(nodes.count(node) <= places.get(node, len(nodes)) for node in nodes)
         for nodes in product(free, repeat=draft.workers_min + 1)
     )
 
@@ -32,16 +34,24 @@ def taken(draft: Draft, nodes: tuple[NodeId, ...]) -> dict[NodeId, Resources]:
     return Packing(head=nodes[0], workers=nodes[1:]).by_node(draft)
 
 
-@given(st.lists(amounts(), min_size=1, max_size=3), amounts(4), amounts(3), st.integers(1, 4))
+@given(
+    st.lists(amounts(), min_size=1, max_size=3),
+    st.lists(st.none() | st.integers(0, 4), min_size=3, max_size=3),
+    amounts(4),
+    amounts(3),
+    st.integers(1, 4),
+)
 def test_a_gang_fits_exactly_when_some_assignment_does(
-    free: list[Resources], head: Resources, worker: Resources, least: int
+    free: list[Resources], limits: list[int | None], head: Resources, worker: Resources, least: int
 ) -> None:
     draft = a_draft(head=head, worker=worker, workers_min=least, workers_max=least)
     nodes = {NodeId(f"n{number}"): amount for number, amount in enumerate(free)}
-    packing = place(draft, nodes)
-    assert isinstance(packing, Packing) == fits_somehow(draft, nodes)
+    places = {node: limit for node, limit in zip(nodes, limits, strict=False) if limit is not None}
+    packing = place(draft, nodes, places)
+    assert isinstance(packing, Packing) == fits_somehow(draft, nodes, places)
     if isinstance(packing, Packing):
         assert all(amount.within(nodes[node]) for node, amount in packing.by_node(draft).items())
+        assert all(Counter((packing.head, *packing.workers))[node] <= limit for node, limit in places.items())
 
 
 @given(nodes(), amounts(2), amounts(3), st.integers(1, 4), st.integers(1, 99), st.integers(0, 8))

@@ -29,7 +29,8 @@ def amounts(draw: st.DrawFn, largest: int = 8) -> Resources:
 def nodes(draw: st.DrawFn) -> list[Node]:
     states = st.sampled_from([NodeState.READY, NodeState.READY, NodeState.READY, NodeState.DRAINING])
     capacities = draw(st.lists(amounts(), min_size=1, max_size=4))
-    return [a_node(f"n{number}", capacity, state=draw(states)) for number, capacity in enumerate(capacities)]
+    made = [a_node(f"n{number}", capacity, state=draw(states)) for number, capacity in enumerate(capacities)]
+    return [replace(node, places=draw(st.none() | st.integers(1, 9))) for node in made]
 
 
 @st.composite

@@ -1,6 +1,7 @@
 """Sentences about single decisions of a cycle."""
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from itertools import count
 
@@ -81,6 +82,22 @@ def test_a_draining_node_takes_no_new_work() -> None:
     node = a_node(state=NodeState.DRAINING)
     snapshot = a_snapshot([*facts_of_a_center([node], ["vmu.vision"]), a_request()])
     assert not decide(snapshot, NOW).placements
+
+
+def test_a_node_takes_no_more_processes_than_it_has_places_for_however_small_they_are() -> None:
+    nodes = [replace(a_node("n1", cores(8, 64)), places=2), replace(a_node("n2", cores(8, 64)), places=3)]
+    tiny = [a_request(number, head=cores(0.1, 1), worker=cores(0.1, 1), workers_min=1) for number in (1, 2, 3)]
+    snapshot = a_snapshot([*facts_of_a_center(nodes, ["vmu.vision"]), *tiny])
+    plan = decide(snapshot, NOW)
+    taken = Counter(process.node for placement in plan.placements for process in placement.processes)
+    assert len(plan.placements) == 2
+    assert all(taken[node.id] <= (node.places or 0) for node in nodes)
+    assert [wait.codes for wait in plan.waits] == [(NodesFull.code,)]
+    later = placed(snapshot)
+    assert not decide(later, NOW).placements, "what runs has its place"
+    explained = explain(later, tiny[2].id, NOW)
+    assert explained is not None
+    assert explained.expected is not None, "and gives it back"
 
 
 def test_a_short_request_runs_beside_a_protected_start_and_a_long_one_waits() -> None:

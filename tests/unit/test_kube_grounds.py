@@ -53,7 +53,7 @@ def test_a_node_offers_what_the_pods_of_others_leave_of_it() -> None:
     (machine,) = machines(SITE, [a_node()], others)
     left = Resources(millicores=7910 - 250 - 500, memory=32 * GIB - 192 * MIB, gpus=((GpuModel("a100"), 4),))
     assert machine == Machine(
-        id=NodeId("node-1"), pool=PoolId("gpu"), tier=Tier.HPC, capacity=left, state=NodeState.READY
+        id=NodeId("node-1"), pool=PoolId("gpu"), tier=Tier.HPC, capacity=left, state=NodeState.READY, places=108
     )
 
 
