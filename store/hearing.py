@@ -86,7 +86,7 @@ def written(told: Sequence[Event]) -> str:
 
 def read(message: str) -> tuple[Event, ...]:
     """Return the events of a message, without their details; none if a newer version tells what this does not know."""
-    with suppress(ValueError):
+    with suppress(ValueError, TypeError):
         return tuple(
             Event(request=RequestId(request), at=Seconds(at), kind=EventKind(kind))
             for request, at, kind in json.loads(message)

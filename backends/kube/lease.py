@@ -72,6 +72,8 @@ class Lease:
             act()
         except (CallRefusedError, BackendUnavailableError) as error:
             log.warning("the lease could not be written", lease=self._name, error=str(error))
+        except Exception:  # as when the store is away just when this controller is to begin
+            log.exception("the lease could not be kept", lease=self._name)
 
     def _ask(self) -> None:
         asked = time.monotonic()

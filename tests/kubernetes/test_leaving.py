@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,13 +33,13 @@ class Controllers:
         self._stack = stack
         self.gained: dict[str, int] = {}
 
-    def begin(self, name: str) -> Lease:
+    def begin(self, name: str, gained: Callable[[], None] | None = None) -> Lease:
         calls = Calls(self._stack.enter_context(self._plane.api()), Pace(per_second=50, burst=50))
 
-        def gained() -> None:
+        def counted() -> None:
             self.gained[name] = self.gained.get(name, 0) + 1
 
-        lease = Lease(calls, namespace=self._namespace, name="controller", identity=name, gained=gained)
+        lease = Lease(calls, namespace=self._namespace, name="controller", identity=name, gained=gained or counted)
         lease.start()
         return lease
 
@@ -84,6 +84,22 @@ def test_who_falls_silent_stops_acting_before_another_begins(controllers: Contro
     until(next_one.holds, seconds=LEASE_SECONDS * 2)
     assert not crashed.holds()
     next_one.release(patience_seconds=10)
+
+
+def test_who_could_not_begin_to_act_does_not_act_and_tries_again(controllers: Controllers) -> None:
+    attempts: list[int] = []
+
+    def gained() -> None:
+        attempts.append(len(attempts))
+        if len(attempts) < 2:
+            raise OSError("the store is away")
+
+    lease = controllers.begin("first", gained)
+    until(lambda: attempts)
+    assert not lease.holds()
+    until(lease.holds)
+    assert attempts == [0, 1]
+    lease.release(patience_seconds=10)
 
 
 def test_two_who_ask_at_the_same_moment_are_never_both_answered(controllers: Controllers) -> None:
