@@ -76,6 +76,10 @@ SERVER: Final = Image(name="server", sources=("images/Containerfile.server", *LO
 IMAGES: Final = (BASE, DASK, SERVER)
 
 
+class BuildFailedError(Exception):
+    """A program that makes images failed; the message is what it said."""
+
+
 def missing() -> str:
     """Return what of the images has not been made yet, or nothing."""
     lacking = [image.name for image in IMAGES if not image.archive.exists()]
@@ -90,16 +94,30 @@ def make_all() -> None:
     for image in IMAGES:
         if not image.archive.exists():
             sys.stderr.write(f"making the image {image.name}\n")
-            _lay_out() if image is BASE else _make(image)
-            _export(image)
-            for old in FOLDER.glob(f"{image.name}-*.tar"):
-                if old != image.archive:
-                    old.unlink()
+            try:
+                _make_one(image)
+            except BuildFailedError:
+                _empty_storage()
+                _make_one(image)
+
+
+def _make_one(image: Image) -> None:
+    _lay_out() if image is BASE else _make(image)
+    _export(image)
+    for old in FOLDER.glob(f"{image.name}-*.tar"):
+        if old != image.archive:
+            old.unlink()
 
 
 def _bound_storage() -> None:
     if len(_buildah("images", "--quiet", "--all").split()) > MOST_STORED:
-        _buildah("rmi", "--all", "--force")
+        _empty_storage()
+
+
+def _empty_storage() -> None:
+    """Forget every step: of one in which a build was killed only the name may be there."""
+    _buildah("rm", "--all")
+    _buildah("rmi", "--all", "--force")
 
 
 def _lay_out() -> None:
@@ -157,7 +175,7 @@ def _buildah(*arguments: str) -> str:
 
 
 def _run(*command: str) -> str:
-    """Return what a program prints; when it fails, that is the last that is said."""
+    """Return what a program prints."""
     done = subprocess.run(
         command,
         env=dict(os.environ, BUILDAH_ISOLATION="chroot"),  # which needs no more than root
@@ -167,9 +185,12 @@ def _run(*command: str) -> str:
         check=False,
     )
     if done.returncode:
-        sys.exit(f"{' '.join(command)}\n{done.stdout}")
+        raise BuildFailedError(f"{' '.join(command)}\n{done.stdout}")
     return done.stdout.strip()
 
 
 if __name__ == "__main__":
-    make_all()
+    try:
+        make_all()
+    except BuildFailedError as failure:
+        sys.exit(str(failure))
