@@ -33,13 +33,17 @@ def client(kubeconfig: Path | None) -> ApiClient:
     """Return a client of the API server that a kubeconfig names, or of that of the pod this runs in.
 
     Raises:
-        ConfigException: neither says where it is.
+        BackendUnavailableError: neither says where it is.
     """
     configuration = Configuration()
-    if kubeconfig is None:
-        load_incluster_config(client_configuration=configuration)
-    else:
-        load_kube_config(str(kubeconfig), client_configuration=configuration)
+    try:
+        if kubeconfig is None:
+            load_incluster_config(client_configuration=configuration)
+        else:
+            load_kube_config(str(kubeconfig), client_configuration=configuration)
+    except Exception as error:  # what is wrong with a file is told in exceptions of a dozen kinds
+        where = "no kubeconfig is named and this is no pod" if kubeconfig is None else f"kubeconfig {kubeconfig}"
+        raise BackendUnavailableError(f"{where}: {' '.join(str(error).split())}") from error
     configuration.proxy = None  # the API server is inside
     configuration.connection_pool_maxsize = POOL
     return ApiClient(configuration)
@@ -118,18 +122,23 @@ class Calls:
         """
         return self._ask("GET", path)
 
-    def text(self, path: str, query: Mapping[str, str], *, most: int, seconds: float) -> bytes:
-        """Return the beginning of a text, asked for once.
+    def end_of(self, path: str, query: Mapping[str, str], *, most: int, seconds: float) -> bytes:
+        """Return the end of a text, asked for once.
 
         Raises:
             CallRefusedError: there is none.
-            BackendUnavailableError: the server does not answer in time.
+            BackendUnavailableError: the server does not answer, or has not said all of it in time.
         """
         self._pace.wait()
+        patience, end = time.monotonic() + seconds, b""
         try:
             answer = self._send("GET", path, query=query, timeout=(CONNECT_SECONDS, seconds))
             try:
-                return answer.read(most)
+                for chunk in answer.stream(most):
+                    end = (end + chunk)[-most:]
+                    if time.monotonic() > patience:  # the time-out is for each silence, this for all of it
+                        raise BackendUnavailableError(f"Kubernetes has not said all of {path} in {seconds} s")
+                return end
             finally:
                 answer.close()
         except (_BusyError, HTTPError, OSError) as error:

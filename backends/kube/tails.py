@@ -6,9 +6,8 @@ from typing import Final
 from backends.kube.calls import CallRefusedError, Calls, Json
 from operations.ports.backend import LAST_WORDS_BYTES, BackendUnavailableError
 
-LINES: Final = (1000, 20, 1)
-"""The server counts lines from the end but bytes from the beginning: fewer lines are asked for if they are too long."""
-LARGEST_ANSWER_BYTES: Final = 2**20
+LINES: Final = "1000"
+"""The server counts lines from the end but bytes from the beginning; runtimes break lines, at 16 KiB."""
 ANSWER_SECONDS: Final = 3.0
 _NO_LONGER_THERE: Final = b"unable to retrieve container logs for "
 """What a kubelet says, as if it were the log, when it has removed the container."""
@@ -49,11 +48,7 @@ class Tails:
             self._silent[node] = time.monotonic()
             return None
 
-    def _read(self, path: str) -> bytes:
-        content = b""
-        for lines in LINES:
-            query = {"tailLines": str(lines)}
-            content = self._calls.text(f"{path}/log", query, most=LARGEST_ANSWER_BYTES, seconds=ANSWER_SECONDS)
-            if len(content) < LARGEST_ANSWER_BYTES:
-                break
-        return b"" if content.startswith(_NO_LONGER_THERE) else content[-LAST_WORDS_BYTES:]
+    def _read(self, path: str) -> bytes | None:
+        query = {"tailLines": LINES}
+        end = self._calls.end_of(f"{path}/log", query, most=LAST_WORDS_BYTES, seconds=ANSWER_SECONDS)
+        return None if end.startswith(_NO_LONGER_THERE) else end or None

@@ -290,10 +290,10 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _end_of(log: Path) -> bytes | None:
-    """Return the end of a file; it is the tenant's no more, but whoever made it may have made it anything."""
+    """Return the end of a file that is not empty; it is the tenant's no more, but may have been made anything."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     with contextlib.suppress(OSError), os.fdopen(os.open(log, flags), "rb") as file:
         length = os.fstat(file.fileno()).st_size
         file.seek(max(0, length - LAST_WORDS_BYTES))
-        return file.read(LAST_WORDS_BYTES)
+        return file.read(LAST_WORDS_BYTES) or None
     return None

@@ -245,6 +245,7 @@ def test_why_tells_how_processes_ended(alice: Terminal, front: Front) -> None:
     assert told[1:] == [
         "Processes that ended before they should:",
         f"  - {how}, at 15:00 on 15/01/2027 (UTC+7)",
+        f"What they printed last: haidang logs {request}",
     ]
     story = json.loads(alice.told("why", request, "--json"))
     assert story["events"][-1]["details"]["cause"] == "memory"

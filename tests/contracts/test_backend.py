@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 
 from backends.simulated import SimulatedBackend
-from operations.ports.backend import BackendUnavailableError, ClusterBackend
+from operations.ports.backend import LAST_WORDS_BYTES, BackendUnavailableError, ClusterBackend
 from registry.ids import ProcessUid
 from scheduler.observed import Cause
 from scheduler.steps import ClearCluster, DeleteProcesses
@@ -103,6 +103,20 @@ def test_forgetting_another_life_of_that_name_removes_nothing(cluster: OrderedCl
     ended = cluster.ended(0)
     cluster.backend.forget(ended.name, ProcessUid("0" * 32))
     assert cluster.seen()[0] == ended
+
+
+def test_last_words_are_those_of_one_life_in_bounds_and_forgotten_with_it(cluster: OrderedCluster) -> None:
+    cluster.start([0])
+    cluster.ready()
+    cluster.delete()
+    ended = cluster.ended(0)
+    said = cluster.backend.tail(ended.name, ended.uid)
+    assert said is None or 0 < len(said) <= LAST_WORDS_BYTES
+    assert cluster.backend.tail(ended.name, ended.uid) == said
+    assert cluster.backend.tail(ended.name, ProcessUid("0" * 32)) is None
+    assert cluster.backend.tail(cluster.name(7), ended.uid) is None
+    cluster.forget()
+    assert cluster.backend.tail(ended.name, ended.uid) is None
 
 
 def test_drained_workers_end_by_themselves_and_the_others_stay(cluster: OrderedCluster) -> None:

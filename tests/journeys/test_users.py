@@ -71,6 +71,21 @@ def test_an_error_in_the_block_is_the_one_that_is_seen_and_the_cluster_ends(user
     assert [event.kind for event in user.events(cluster.id)][-1] == "ended"
 
 
+def test_what_a_worker_printed_before_it_died_is_told_to_its_owner(user: Client) -> None:
+    with user.cluster(workers=1, cores=0.5, memory="256MiB", progress=False) as cluster:
+        dask = cluster.client
+        dask.run(print, "the sea is rising", flush=True)
+        assert user.logs(cluster.id) == []
+        os.kill(next(iter(dask.run(os.getpid).values())), signal.SIGKILL)
+        (log,) = until(lambda: user.logs(cluster.id))
+        assert log.process.endswith("-1-1")
+        text = user.log(cluster.id, log.process).text or ""
+        assert "the sea is rising\n" in text
+        assert log.characters == len(text)
+    list(user.events(cluster.id))
+    assert {one.process[-4:] for one in user.logs(cluster.id)} >= {"-0-1", "-1-1"}, "also of those that were stopped"
+
+
 def test_a_program_that_forgets_its_cluster_gives_it_back_when_it_ends(
     center: RealCenter, token: str, user: Client
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from haidang.inside import kernel, tenant
 
+from operations.ports.backend import LAST_WORDS_BYTES
 from registry.resources import MIB
 from scheduler.observed import Cause
 from tests.machine import Machine, a_machine, is_alive
@@ -88,14 +89,29 @@ def test_a_killed_worker_is_seen_to_have_ended_then_and_is_replaced(machine: Mac
     assert ended.started is not None
     assert killed <= ended.ended <= killed + 2
     assert ended.ended > ended.started
-    assert machine.backend.tail(ended.name, ended.uid), "what it printed can be read until it is forgotten"
     machine.backend.forget(ended.name, ended.uid)
     assert 1 not in cluster.seen()
-    assert machine.backend.tail(ended.name, ended.uid) is None
     cluster.start([1], incarnation=2)
     cluster.ready()
     with cluster.client() as client:
         client.wait_for_workers(2, timeout=20)
+
+
+def test_the_end_of_what_a_worker_printed_is_read_when_it_has_ended_and_until_it_is_forgotten(machine: Machine) -> None:
+    cluster = machine.cluster()
+    worker = cluster.ready()[1]
+    assert worker.address is not None
+    assert machine.backend.tail(worker.name, worker.uid) is None, "it may print more"
+    with cluster.client() as client:
+        client.run(print, "x" * LAST_WORDS_BYTES + "the sea is rising", flush=True, workers=[worker.address])
+    os.kill(cluster.pid(1), signal.SIGKILL)
+    ended = cluster.ended(1)
+    tail = machine.backend.tail(ended.name, ended.uid)
+    assert tail is not None
+    assert len(tail) == LAST_WORDS_BYTES
+    assert b"xxthe sea is rising\n" in tail[-4096:]
+    machine.backend.forget(ended.name, ended.uid)
+    assert machine.backend.tail(ended.name, ended.uid) is None
 
 
 def test_what_is_measured_is_the_work_of_the_process_and_its_children(machine: Machine) -> None:

@@ -159,11 +159,11 @@ def test_a_long_list_is_read_page_by_page(server: type[Any], calls: Calls) -> No
     assert all(heard[2]["labelSelector"] == ["x=y"] for heard in server.heard)
 
 
-def test_a_text_is_asked_for_once_and_not_beyond_its_bound(server: type[Any], calls: Calls) -> None:
-    server.answers[:] = [saying(200, b"x" * 1000), saying(503, b"")]
-    assert calls.text(f"{PODS}/a/log", {}, most=10, seconds=5) == b"x" * 10
+def test_of_a_text_the_end_is_kept_and_it_is_asked_for_once(server: type[Any], calls: Calls) -> None:
+    server.answers[:] = [saying(200, b"x" * 995 + b"the end"), saying(503, b"")]
+    assert calls.end_of(f"{PODS}/a/log", {}, most=10, seconds=5) == b"xxxthe end"
     with pytest.raises(BackendUnavailableError):
-        calls.text(f"{PODS}/a/log", {}, most=10, seconds=5)
+        calls.end_of(f"{PODS}/a/log", {}, most=10, seconds=5)
     assert len(server.heard) == 2
 
 

@@ -55,7 +55,7 @@ class Desk:
         """Print an answer: all of it as JSON, or lines for people, in which nothing steers their terminal."""
         if self.as_json:
             one = _plain(answer) if isinstance(answer, Answer) else [_plain(part) for part in answer]
-            click.echo(json.dumps(one, ensure_ascii=False, indent=2))
+            click.echo(_escaped(json.dumps(one, ensure_ascii=False, indent=2)))
             return
         for line in lines():
             click.echo(harmless(line))
@@ -91,10 +91,18 @@ def complain(error: HaidangError, words: Words, *, as_json: bool, about: str | N
     `about` is the id of the one thing of several that it is about.
     """
     if as_json:
-        click.echo(json.dumps(({} if about is None else {"id": about}) | _told(error), ensure_ascii=False), err=True)
+        told = ({} if about is None else {"id": about}) | _told(error)
+        click.echo(_escaped(json.dumps(told, ensure_ascii=False)), err=True)
     else:
         click.echo(("" if about is None else f"{about}: ") + complaint(error, words), err=True)
     return next((code for kinds, code in EXIT_CODES if isinstance(error, kinds)), REFUSED)
+
+
+def _escaped(document: str) -> str:
+    """Escape in a JSON document what would steer a terminal: JSON itself escapes only the oldest control characters."""
+    return "".join(
+        letter if letter == "\n" or letter.isprintable() else json.dumps(letter)[1:-1] for letter in document
+    )
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def logs(desk: Desk, *, request_id: str, process: str | None) -> None:
         desk.tell(found, lambda: _log_lines(found, desk.words))
     else:
         log = desk.center.log(request_id, process)
-        desk.tell(log, lambda: (log.text or "").split("\n"))
+        desk.tell(log, lambda: (log.text or "").removesuffix("\n").split("\n"))
 
 
 @click.command(cls=CenterCommand, help="help_usage")
@@ -165,6 +165,8 @@ def _why_lines(story: Account, words: Words) -> Iterator[str]:
         if told := list(lines(story.events, words)):
             yield words(heading)
             yield from (f"  - {line}" for line in told)
+            if lines is process_ends:
+                yield words("see_logs", id=request.id)
 
 
 def _waiting_lines(story: Account, words: Words) -> Iterator[str]:

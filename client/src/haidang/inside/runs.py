@@ -3,7 +3,6 @@
     DATA/                      0700, the center's
       warm.lock warm.socket warm.log
       bell                     a datagram socket of whoever wants to be woken; absent when nobody does
-      logs/NAME.log            what forgotten processes printed
       run/NAME/
         lock                   held by the keeper of the process until the end is on disk: free means dead
         start.json             written by the warm process before the fork
