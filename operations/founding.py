@@ -50,6 +50,11 @@ def found_center(work: Office, founding: Founding) -> bool:
     return founding.admin is None or appoint_admin(work, founding.admin)
 
 
+def is_founded(work: Office) -> bool:
+    """Tell whether there is a center."""
+    return work.facilities.center() is not None
+
+
 def appoint_admin(work: Office, admin: Admin) -> bool:
     """Give a new person the center, and the token that stands for them; False if there is no center yet."""
     center = work.facilities.center()

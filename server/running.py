@@ -20,7 +20,7 @@ from exporters.app import PATH as METRICS_PATH
 from exporters.app import serve as serve_metrics
 from exporters.collector import Collector, LoopCollector
 from operations.explaining import Explainer
-from operations.founding import found_center
+from operations.founding import found_center, is_founded
 from server.announcing import Announcer, Opened
 from server.connections import Connection
 from server.founding import first_admin, founding
@@ -99,6 +99,8 @@ def _part(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
     listening = stack.enter_context(_listen(settings.host, number, option))
     center = wire(settings)
     stack.callback(center.stop)
+    if not center.store.read(is_founded):
+        raise NotFoundedError(shown(settings.database_url))
     center.start()
     if is_api:
         announcer.opened(_opened(center, settings, listening, None))

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from cryptography.fernet import Fernet
-from pydantic import ByteSize, DirectoryPath, Field, FilePath, model_validator
+from pydantic import ByteSize, DirectoryPath, Field, FilePath, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from operations.ports.store import SealedOtherwiseError
 from registry.centers import Environment
 from registry.ids import SLUG_PATTERN, EnvironmentId
 from registry.resources import MILLI, Resources
+from store.connections import flaw
 
 _SEALING_KEY: Final = "sealing.key"
 _DATABASE: Final = "haidang.sqlite"
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     is not to be made in the data folder. `lease` is the namespace and the name of the Lease that controllers share.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HAIDANG_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="HAIDANG_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data: Path = Path("haidang-data")
     database: Annotated[str, Field(pattern=r"^(postgresql://.|sqlite:///.)")] | None = None
@@ -71,7 +72,14 @@ class Settings(BaseSettings):
     users: Path = _SYSTEM_USERS
     part: Part = Part.ALL
     sealing_key_file: FilePath | None = None
-    lease: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")] | None = None
+    lease: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9.-]+$")] | None = None
+
+    @field_validator("database")
+    @classmethod
+    def _is_an_address(cls, database: str | None) -> str | None:
+        if database and (said := flaw(database)):
+            raise ValueError(said)
+        return database
 
     @model_validator(mode="after")
     def _parts_share_what_they_need(self) -> Self:

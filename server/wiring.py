@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-from api.schemas.health import LATE_SECONDS
 from backends.authority import ClusterAuthority
 from operations.cycle import run_cycle
 from operations.events import Event, leaves_work, may_change_decisions
@@ -17,6 +16,7 @@ from operations.ports import Inside, Ports
 from operations.ports.office import Office
 from operations.ports.outside import Pulse
 from operations.reconcile import acquaint, reconcile_once
+from registry.ids import Seconds
 from scheduler.policy import DEFAULT_POLICY, Policy
 from server.clock import SystemClock
 from server.ids import RandomIds
@@ -54,13 +54,13 @@ class Center:
         self.store.close()
 
     def is_well(self) -> bool:
-        """Tell whether no loop of this process is late."""
-        now, pulse = self.inside.clock.now(), self.pulse()
-        return all(now - (moment or now) < LATE_SECONDS for moment in (pulse.cycle, pulse.reconciled))
+        """Tell whether this process acts in time, or knows that it is not its turn."""
+        return self.controller is None or self.controller.is_well()
 
     def pulse(self) -> Pulse:
-        """Return when the loops of this process last went round."""
-        return self.controller.pulse() if self.controller is not None else Pulse()
+        """Return when the loops of this process last went round, and whether it knows the store to answer."""
+        pulse = self.controller.pulse() if self.controller is not None else Pulse()
+        return replace(pulse, store_answers=self.store.answers)
 
 
 class Controller:
@@ -74,6 +74,7 @@ class Controller:
         reconcile = partial(reconcile_once, ports, policy, steps_at_once=means.steps_at_once)
         self._reconciler = self._loop("reconcile", reconcile, _RECONCILE_TICK_SECONDS)
         self._tending: Loop | None = None
+        self._began: Seconds | None = None
         if means.grounds is not None:
             tend = partial(tend_once, ports.store, means.grounds)
             self._tending = self._loop("grounds", tend, _TEND_TICK_SECONDS)
@@ -90,6 +91,7 @@ class Controller:
             acquaint(self._ports)
         else:
             self._lease.start()
+        self._began = self._ports.clock.now()
         for loop in self._loops():
             loop.start()
 
@@ -107,7 +109,12 @@ class Controller:
         """Return when the loops last went round; those of a controller that stands by do not."""
         if self._lease is not None and not self._lease.holds():
             return Pulse()
-        return Pulse(cycle=self._cycle.last_success, reconciled=self._reconciler.last_success)
+        return Pulse(began=self._began, cycle=self._cycle.last_success, reconciled=self._reconciler.last_success)
+
+    def is_well(self) -> bool:
+        """Tell whether no loop is late, nor any news of whose turn it is."""
+        is_known = self._lease is None or self._lease.is_known()
+        return is_known and not self.pulse().is_late(self._ports.clock.now())
 
     def _loops(self) -> list[Loop]:
         return [loop for loop in (self._tending, self._cycle, self._reconciler) if loop is not None]

@@ -95,7 +95,11 @@ class Worksite:
 
 
 def worksite(settings: Settings, clock: SystemClock) -> Worksite:
-    """Return the place that the settings name."""
+    """Return the place that the settings name.
+
+    Raises:
+        SiteError: its file cannot be read, or says what it cannot mean.
+    """
     if settings.site is None:
         return this_machine(settings)
     return on_kubernetes(settings, SiteSettings.read(settings.site), clock)
@@ -132,7 +136,7 @@ def on_kubernetes(settings: Settings, said: SiteSettings, clock: SystemClock) ->
     center = CenterId(settings.center)
 
     def means() -> Means:
-        site, calls = said.site(center), calls_to(said)
+        site, calls = said.site(center), calls_to(said.kubeconfig)
         return Means(
             backend=KubeBackend(calls, site, now=clock.now),
             grounds=KubeGrounds(calls, site),
@@ -150,15 +154,19 @@ def on_kubernetes(settings: Settings, said: SiteSettings, clock: SystemClock) ->
     )
 
 
-def calls_to(said: SiteSettings) -> Calls:
-    """Return calls to the cluster that a site's file names."""
-    return Calls(client(said.kubeconfig), Pace(per_second=_CALLS_PER_SECOND, burst=_CALLS_AT_ONCE))
+def calls_to(kubeconfig: Path | None) -> Calls:
+    """Return calls to the cluster that a kubeconfig names, or to that of the pod this runs in.
+
+    Raises:
+        BackendUnavailableError: neither says where it is.
+    """
+    return Calls(client(kubeconfig), Pace(per_second=_CALLS_PER_SECOND, burst=_CALLS_AT_ONCE))
 
 
-def _lease(calls: Calls, place: str, gained: Callable[[], None]) -> Lease:
+def _lease(calls: Calls, place: str, prepare: Callable[[], None]) -> Lease:
     namespace, name = place.split("/")
     identity = f"{socket.gethostname()}-{secrets.token_hex(4)}"
-    return Lease(calls, namespace=namespace, name=name, identity=identity, gained=gained)
+    return Lease(calls, namespace=namespace, name=name, identity=identity, prepare=prepare)
 
 
 def _apart(together: str | None, *, trusted: bool) -> str:

@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, Executable, Row, Select, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import RowMapping
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -54,8 +54,19 @@ def is_loss(error: Exception) -> bool:
 
 
 def shown(url: str) -> str:
-    """Return an address without its password."""
-    return make_url(url).render_as_string()
+    """Return an address without its passwords."""
+    target = make_url(url)
+    hidden = {name: "***" for name in target.query if "password" in name}
+    return target.update_query_dict(hidden).render_as_string()
+
+
+def flaw(url: str) -> str | None:
+    """Return what is wrong with how an address is written, and nothing of it: a part may be a password."""
+    try:
+        host = make_url(url).host or ""
+    except (ArgumentError, ValueError):
+        return "is not postgresql://USER:PASSWORD@HOST:PORT/NAME"
+    return "has an @ in its user or password, which has to be written %40" if "@" in host else None
 
 
 def complaint(error: Exception) -> str:

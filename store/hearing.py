@@ -25,31 +25,40 @@ LARGEST_BYTES: Final = 7000
 """PostgreSQL takes up to 8000; a commit that told more is told as one that may have changed anything."""
 _LOOK_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 5.0
+_SILENT_MILLISECONDS: Final = 10_000
 
 
 class Hearsay:
     """Tells the other processes on a database what this one commits, and `hear` what they do.
 
     Telling is done by a thread, after the commit and on a connection of its own: a notification inside the transaction
-    would let all commits of the database wait for each other.
+    would let all commits of the database wait for each other. `answers` tells whether the database did when it was
+    last looked for, about a second ago.
     """
 
     def __init__(self, engine: Engine, hear: Listener) -> None:
         self._engine: Final = engine
         self._hear: Final = hear
         self._own_pid: int | None = None
+        self.answers = True
         self._untold: Final[SimpleQueue[Sequence[Event]]] = SimpleQueue()
         self._closing: Final = threading.Event()
-        for run, name in ((self._tell, "telling"), (self._listen, "hearing")):
-            threading.Thread(target=self._until_closed, args=(run,), name=name, daemon=True).start()
+        self._threads: Final = [
+            threading.Thread(target=self._until_closed, args=(run,), name=name, daemon=True)
+            for run, name in ((self._tell, "telling"), (self._listen, "hearing"))
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def tell(self, told: Sequence[Event]) -> None:
         """Pass on what a commit told, soon."""
         self._untold.put(told)
 
     def close(self) -> None:
-        """Let the threads end at their next look."""
+        """Let the threads end at their next look; not waited for is one that waits for a database without an answer."""
         self._closing.set()
+        for thread in self._threads:
+            thread.join(2 * _LOOK_SECONDS)
 
     def _until_closed(self, run: Callable[[], None]) -> None:
         while not self._closing.is_set():
@@ -68,11 +77,19 @@ class Hearsay:
                     connection.execute(statement, {"channel": CHANNEL, "message": written(told)})
 
     def _listen(self) -> None:
+        try:
+            self._hear_on()
+        finally:
+            self.answers = False
+
+    def _hear_on(self) -> None:
         address = make_url(self._engine.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True) as connection:
+        with psycopg.connect(address, autocommit=True, tcp_user_timeout=_SILENT_MILLISECONDS) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             self._hear(())  # whatever was missed meanwhile
             while not self._closing.is_set():
+                connection.execute("SELECT 1")  # a connection whose other end is gone is silent, too
+                self.answers = True
                 for notified in connection.notifies(timeout=_LOOK_SECONDS):
                     if notified.pid != self._own_pid:
                         self._hear(read(notified.payload))

@@ -82,6 +82,11 @@ class SqlStore:
         """Call `hear` after each commit of this store that wrote."""
         self._listeners.append(hear)
 
+    @property
+    def answers(self) -> bool:
+        """Tell whether the database is known to answer; True where no others write it, for nothing is known there."""
+        return self._others is None or self._others.answers
+
     def close(self) -> None:
         """Close every idle connection."""
         if self._others is not None:

@@ -1,6 +1,6 @@
 """How the center is, in as few words as a stranger may know."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,13 +8,12 @@ from api.schemas.shape import Open
 from operations.ports.outside import Pulse
 from registry.ids import Seconds
 
-LATE_SECONDS: Final = 60
-
 
 class HealthOut(Open):
-    """The center answers. An age is how long ago a loop came to the end of a round; null before it did.
+    """The center answers. An age is how long ago a loop came to the end of a round.
 
-    It is `late` when a loop has not done so for a minute: something that it needs is away.
+    It is null before it did, and where other processes run the loops. The center is `late` when a loop has not come
+    round for a minute, or the database that several processes share does not answer: something is away.
     """
 
     status: Literal["ok", "late"]
@@ -25,7 +24,7 @@ class HealthOut(Open):
     def from_pulse(cls, pulse: Pulse, now: Seconds) -> "HealthOut":
         """Return the ages at a moment."""
         cycle, reconcile = _age(pulse.cycle, now), _age(pulse.reconciled, now)
-        late = max(cycle or 0, reconcile or 0) >= LATE_SECONDS
+        late = pulse.is_late(now) or not pulse.store_answers
         return cls(status="late" if late else "ok", cycle_age_seconds=cycle, reconcile_age_seconds=reconcile)
 
 

@@ -20,22 +20,27 @@ RENEW_SECONDS: Final = 4.0
 MARGIN_SECONDS: Final = 3.0
 """How long before the others may take it whoever cannot renew it stops acting: one call may be under way."""
 
+KNOWN_SECONDS: Final = 60.0
+"""How long nothing may be known of it before something is wrong: longer than a takeover, or an API server's restart."""
+
 log = structlog.get_logger()
 
 
 class Lease:
     """One holder among several processes, each under its own `identity`.
 
-    `gained` is called, from a thread of its own, each time before this process begins to act. Clocks of different
-    machines are never compared: a Lease is stale that was not seen to change for as long as it lasts.
+    `prepare` is called, from a thread of its own, each time before this process takes it: who cannot prepare leaves it
+    to others. Clocks of different machines are never compared: a Lease is stale that was not seen to change for as long
+    as it lasts.
     """
 
-    def __init__(self, calls: Calls, *, namespace: str, name: str, identity: str, gained: Callable[[], None]) -> None:
+    def __init__(self, calls: Calls, *, namespace: str, name: str, identity: str, prepare: Callable[[], None]) -> None:
         self._calls = calls
         self._path = f"{GROUP}/namespaces/{namespace}/leases"
         self._name = name
         self._identity = identity
-        self._gained = gained
+        self._prepare = prepare
+        self._known_at = time.monotonic()
         self._held_until = float("-inf")
         self._seen = ("", float("-inf"))
         self._closing = threading.Event()
@@ -49,10 +54,15 @@ class Lease:
         """Tell whether this process acts now."""
         return time.monotonic() < self._held_until
 
+    def is_known(self) -> bool:
+        """Tell whether this process has lately held it, or seen that it is another's."""
+        return time.monotonic() - self._known_at < KNOWN_SECONDS
+
     def release(self, *, patience_seconds: float) -> None:
-        """Let go of it at once: call this when nothing acts any more."""
+        """Let go of it at once, if it was ever asked for: call this when nothing acts any more."""
         self.fall_silent()
-        self._thread.join(patience_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(patience_seconds)
         if self.holds():
             self._held_until = float("-inf")
             self._quietly(self._give_back)
@@ -72,20 +82,24 @@ class Lease:
             act()
         except (CallRefusedError, BackendUnavailableError) as error:
             log.warning("the lease could not be written", lease=self._name, error=str(error))
-        except Exception:  # as when the store is away just when this controller is to begin
+        except Exception:  # as when the store is away just when this controller prepares
             log.exception("the lease could not be kept", lease=self._name)
 
     def _ask(self) -> None:
-        asked = time.monotonic()
         lease = self._read()
-        if not self._may_take(lease, asked):
-            return
-        was_held = self.holds()
+        if self._may_take(lease, time.monotonic()):
+            self._take(lease)
+        self._known_at = time.monotonic()
+
+    def _take(self, lease: Json | None) -> None:
+        is_new = not self.holds()
+        if is_new:
+            self._prepare()
+        written = time.monotonic()
         self._write(lease, self._identity)
-        if not was_held:
+        self._held_until = written + LEASE_SECONDS - MARGIN_SECONDS
+        if is_new:
             log.info("this controller acts from now on", lease=self._name, identity=self._identity)
-            self._gained()
-        self._held_until = asked + LEASE_SECONDS - MARGIN_SECONDS
 
     def _read(self) -> Json | None:
         try:

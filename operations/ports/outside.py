@@ -1,7 +1,7 @@
 """The ports to time and chance, which no decision reads by itself."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from registry.ids import AllocationId, PersonId, RequestId, Seconds, TokenId
 
@@ -38,9 +38,26 @@ class Ids(Protocol):
         ...
 
 
+LATE_SECONDS: Final = 60
+"""How long after its last good round a loop is late: something that it needs is away."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """When each loop last came to the end of a round; None before its first, and in a process without it."""
+    """When each loop last came to the end of a round; None before its first, and in a process that does not act.
 
+    `began` is when this process began to act, if it does. `store_answers` is what a process knows of the store that
+    others write, too; one that writes it alone knows nothing else.
+    """
+
+    began: Seconds | None = None
     cycle: Seconds | None = None
     reconciled: Seconds | None = None
+    store_answers: bool = True
+
+    def is_late(self, now: Seconds) -> bool:
+        """Tell whether a loop is late; one that has come to the end of no round is, counted from its beginning."""
+        if self.began is None:
+            return False
+        rounds = (self.cycle or self.began, self.reconciled or self.began)
+        return now - min(rounds) >= LATE_SECONDS

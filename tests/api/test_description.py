@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
@@ -153,3 +154,19 @@ def test_health_tells_how_long_ago_each_loop_went_round(front: Front) -> None:
     pulse = Pulse(cycle=Seconds(NOW - 3), reconciled=Seconds(NOW + 1))
     told = HealthOut.from_pulse(pulse, Seconds(NOW))
     assert (told.cycle_age_seconds, told.reconcile_age_seconds) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("pulse", "status"),
+    [
+        (Pulse(), "ok"),
+        (Pulse(store_answers=False), "late"),
+        (Pulse(began=Seconds(NOW - 59)), "ok"),
+        (Pulse(began=Seconds(NOW - 60)), "late"),
+        (Pulse(began=Seconds(NOW - 600), cycle=NOW), "late"),
+        (Pulse(began=Seconds(NOW - 600), cycle=NOW, reconciled=Seconds(NOW - 59)), "ok"),
+        (Pulse(began=Seconds(NOW - 600), cycle=Seconds(NOW - 60), reconciled=NOW), "late"),
+    ],
+)
+def test_health_is_late_when_anything_is_away_that_this_process_needs(pulse: Pulse, status: str) -> None:
+    assert HealthOut.from_pulse(pulse, NOW).status == status

@@ -126,5 +126,8 @@ def test_a_part_by_itself_says_what_it_lacks(postgresql_server: PostgresqlServer
         assert "needs --sealing-key-file" in center.refuses_to_start("--part", "controller", *database)
         key = tmp_path / "key"
         key.write_bytes(Fernet.generate_key())
-        said = center.refuses_to_start("--part", "api", *database, "--sealing-key-file", str(key))
-        assert "run `haidang migrate`" in said
+        parts = ("api", "controller", "exporter")
+        empty = [center.refuses_to_start("--part", part, *database, "--sealing-key-file", str(key)) for part in parts]
+        haidang(tmp_path / "data", "migrate", *database)  # a schema is no center
+        bare = [center.refuses_to_start("--part", part, *database, "--sealing-key-file", str(key)) for part in parts]
+        assert [log.count("run `haidang migrate --found`") for log in empty + bare] == [1, 2, 3, 4, 5, 6]
