@@ -7,9 +7,17 @@ from operations.ports import Ports
 from operations.ports.office import Office
 from operations.reconcile import reconcile_once
 from operations.requests import cancel
-from registry.ids import Seconds
-from scheduler.observed import ObservedProcess
+from registry.ids import NodeId, Seconds
 from scheduler.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """A process that has not ended, or not been billed; `node` is None if the books know it no more."""
+
+    name: str
+    node: NodeId | None
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +25,7 @@ class Left:
     """What of a center is there: requests that have not ended, processes that are not settled, clusters' objects."""
 
     requests: int
-    processes: tuple[ObservedProcess, ...]
+    processes: tuple[Unsettled, ...]
     clusters: int
 
     def __bool__(self) -> bool:
@@ -44,7 +52,15 @@ def close_once(ports: Ports[Office], follower: Follower, policy: Policy) -> Left
     for request in follower.catch_up().requests:
         ports.store.transact(cancel, request, now=ports.clock.now())
     reconcile_once(ports, policy)
-    observed = ports.backend.observe()
+    observed, nodes = ports.backend.observe(), ports.store.read(_nodes)
     return Left(
-        requests=len(follower.catch_up().requests), processes=observed.processes, clusters=len(observed.remains)
+        requests=len(follower.catch_up().requests),
+        processes=tuple(
+            Unsettled(name=one.name, node=nodes.get(one.name), detail=one.detail) for one in observed.processes
+        ),
+        clusters=len(observed.remains),
     )
+
+
+def _nodes(work: Office) -> dict[str, NodeId]:
+    return {slot.name: slot.node for cluster in work.clusters.live() for slot in cluster.processes}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from backends.authority import ClusterAuthority
-from operations.closing import close_once
+from operations.closing import Unsettled, close_once
 from operations.follower import Follower
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError
@@ -70,4 +70,8 @@ def _left(ports: Ports[Office], follower: Follower) -> list[str]:
     if not left:
         return []
     counts = f"left: {left.requests} requests, {len(left.processes)} processes, objects of {left.clusters} clusters"
-    return [counts, *(f"{one.name}: {one.detail or 'it has not ended yet'}" for one in left.processes)]
+    return [counts, *(_told(one) for one in left.processes)]
+
+
+def _told(process: Unsettled) -> str:
+    return f"{process.name} on {process.node or 'an unknown node'}: {process.detail or 'it has not ended yet'}"

@@ -2,15 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import click
 from pydantic import ValidationError
 
 from backends.kube.calls import CallRefusedError
-from backends.kube.leftovers import kept_pods, let_go
+from backends.kube.leftovers import KeptPod, kept_pods, let_go
 from operations.founding import appoint_admin
 from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
@@ -23,7 +25,7 @@ from server.founding import first_admin, found_without_admin
 from server.ids import RandomIds
 from server.running import AddressTakenError, AlreadyServedError, NotFoundedError, run
 from server.settings import Settings, make_data_folder, sealing_key
-from server.site import SiteSettings
+from server.site import SiteError
 from server.worksites import calls_to
 from store.connections import shown
 from store.migrating import is_migrated
@@ -33,6 +35,15 @@ from store.transactions import SqlStore
 F = TypeVar("F", bound=Callable[..., object])
 
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for scripts.")
+_FAILURES: Final = (
+    StoreUnavailableError,
+    BackendUnavailableError,
+    CallRefusedError,
+    SiteError,
+    AddressTakenError,
+    OSError,
+)
+"""What is told as the sentence that the error is; anything else is a mistake of ours, and shows where."""
 
 
 def _where(command: F) -> F:
@@ -69,19 +80,19 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
     settings = _settings(options)
     logs.configure(terminal=sys.stderr.isatty())
     try:
-        _run(settings, as_json=as_json)
+        with _failing_in_words():
+            _run(settings, as_json=as_json)
     except AlreadyServedError as error:
         raise click.ClickException(
             f"another process serves from {settings.data}: stop it, or name another --data"
         ) from error
     except NotFoundedError as error:
-        raise click.ClickException(f"there is no center of this version in {error}: run `haidang migrate`") from error
+        message = f"there is no center of this version in {error}: run `haidang migrate --found`"
+        raise click.ClickException(message) from error
     except SealedOtherwiseError as error:
         file = settings.sealing_key_file or settings.data / "sealing.key"
         message = f"{file} is not the key that running clusters' credentials were sealed with"
         raise click.ClickException(f"{message}: put back the one from your backup") from error
-    except (StoreUnavailableError, BackendUnavailableError, AddressTakenError, OSError) as error:
-        raise click.ClickException(str(error) or type(error).__name__) from error
 
 
 @click.command()
@@ -93,11 +104,9 @@ def migrate(*, found: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN
     settings = _settings(options)
     if settings.database is None:
         make_data_folder(settings.data)
-    try:
+    with _failing_in_words():
         migrate_database(settings.database_url)
         is_new = found and found_without_admin(settings)
-    except StoreUnavailableError as error:
-        raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps({"migrated": True, "founded": is_new}))
     else:
@@ -113,11 +122,9 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     settings, ids, clock = _settings(options), RandomIds(), SystemClock()
     secret = ids.secret()
     admin = first_admin(ids, secret, clock.now(), name=name, label="made by hand")
-    try:
+    with _failing_in_words():
         # Whoever has lost a token is not helped by a new, empty center in a folder whose name was mistyped.
         is_center = is_migrated(settings.database_url) and _open(settings).transact(appoint_admin, admin)
-    except StoreUnavailableError as error:
-        raise click.ClickException(str(error)) from error
     if not is_center:
         raise click.ClickException(f"there is no center in {shown(settings.database_url)}: `haidang serve` makes one")
     click.echo(json.dumps({"person": admin.person.id, "token": secret}) if as_json else secret)
@@ -135,10 +142,10 @@ def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN
     """
     settings = _settings(options)
     logs.configure(terminal=sys.stderr.isatty())
-    try:
+    with _failing_in_words():
+        if not is_migrated(settings.database_url):
+            raise click.ClickException(f"there is no center in {shown(settings.database_url)}")
         left = close_center(settings, patience, lambda news: click.echo(news, err=True))
-    except (StoreUnavailableError, BackendUnavailableError) as error:
-        raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps({"left": left}))
     else:
@@ -147,26 +154,37 @@ def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN
 
 
 @click.command()
-@click.option("--site", required=True, help="The file about the Kubernetes cluster.  [HAIDANG_SITE]")
+@click.option("--kubeconfig", type=Path, help="Names the cluster; without it, that of the pod this runs in.")
 @click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_AS_JSON
-def unfinalize(*, yes: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+def unfinalize(*, kubeconfig: Path | None, yes: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Let go of pods that are kept for the bill of a center that is gone. What they used is in no ledger afterwards."""
-    settings = _settings(options)
-    assert settings.site is not None
-    calls = calls_to(SiteSettings.read(settings.site))
-    try:
-        kept = kept_pods(calls, CenterId(settings.center))
-        for pod in kept if not as_json else ():
-            click.echo(f"{pod.namespace}/{pod.name}: from {pod.started or 'never'} to {pod.ended or 'now'}, not billed")
+    if as_json and not yes:
+        raise click.UsageError("--json asks nothing: add --yes, or leave it out to see first which pods are kept")
+    center = CenterId(_settings(options).center)
+    with _failing_in_words():
+        calls = calls_to(kubeconfig)
+        kept = kept_pods(calls, center)
         if kept and not yes:
-            click.confirm(f"Delete these {len(kept)} pods, and never bill them?", abort=True)
+            _confirm(kept)
         for pod in kept:
             let_go(calls, pod)
-    except (BackendUnavailableError, CallRefusedError) as error:
-        raise click.ClickException(str(error)) from error
     click.echo(json.dumps({"let_go": [asdict(pod) for pod in kept]}) if as_json else f"{len(kept)} pods were let go.")
+
+
+def _confirm(kept: Sequence[KeptPod]) -> None:
+    for pod in kept:
+        click.echo(f"{pod.namespace}/{pod.name}: from {pod.started or 'never'} to {pod.ended or 'now'}, not billed")
+    click.confirm(f"Delete these {len(kept)} pods, and never bill them?", abort=True)
+
+
+@contextmanager
+def _failing_in_words() -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise click.ClickException(str(error) or type(error).__name__) from error
 
 
 def _open(settings: Settings) -> SqlStore:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
 
 from backends.kube.manifests import Site
 from registry.centers import Environment
@@ -31,6 +31,10 @@ from registry.resources import MODEL_PATTERN, GpuModel
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 Model = Annotated[str, Field(pattern=MODEL_PATTERN)]
 Words = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class SiteError(Exception):
+    """The file about a cluster cannot be used; the message names the file, and the field that is wrong."""
 
 
 class ImageSettings(BaseModel):
@@ -62,11 +66,15 @@ class SiteSettings(BaseModel):
         """Return what a file says.
 
         Raises:
-            ValidationError: it says something else.
-            OSError: it cannot be read.
-            TOMLDecodeError: it is no TOML.
+            SiteError: it cannot be read, or says something else.
         """
-        return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise SiteError(f"{path}: {'; '.join(faults)}") from error
+        except (OSError, ValueError) as error:
+            raise SiteError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
 
     def site(self, center: CenterId) -> Site:
         """Return what the backend has to know."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.centers import HAIDANG, RealCenter, until
+from tests.centers import HAIDANG, RealCenter, haidang, until
 from tests.machine import is_alive
 
 
@@ -29,7 +29,7 @@ def said(folder: Path, *arguments: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "token"])
+@pytest.mark.parametrize("command", ["serve", "migrate", "token", "close"])
 def test_a_database_that_does_not_answer_is_one_sentence(command: str, tmp_path: Path) -> None:
     ports = ("--port", "0", "--metrics-port", "0") if command == "serve" else ()
     answer = said(tmp_path, command, *ports, "--database", "postgresql://haidang:secret@127.0.0.1:1/haidang")
@@ -43,9 +43,57 @@ def test_what_is_no_database_is_said_by_the_option(command: str, tmp_path: Path)
         assert said(tmp_path, command, "--database", database).startswith("Error: --database: ")
 
 
-def test_a_token_is_made_for_no_center_that_is_not_there(tmp_path: Path) -> None:
-    assert "there is no center in sqlite:///" in said(tmp_path, "token", "--data", "mistyped")
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://haidang:s3cret",
+        "postgresql://haidang:s3cret@127.0.0.1:s3cret/haidang",
+        "postgresql://haidang:half@s3cret@127.0.0.1/haidang",
+        "postgresql://haidang:half@s3cret:x@127.0.0.1/haidang",
+    ],
+)
+def test_nothing_of_a_mistyped_address_is_repeated(database: str, tmp_path: Path) -> None:
+    answer = said(tmp_path, "migrate", "--database", database)
+    assert answer.startswith("Error: --database: ")
+    assert "s3cret" not in answer
+
+
+@pytest.mark.parametrize("command", ["token", "close"])
+def test_what_is_asked_of_a_center_that_is_not_there_makes_none(command: str, tmp_path: Path) -> None:
+    assert "there is no center in sqlite:///" in said(tmp_path, command, "--data", "mistyped")
     assert not (tmp_path / "mistyped").exists()
+
+
+SITE = """
+kubeconfig = "kubeconfig"
+[environments.default]
+image = "images.example/dask:1"
+version = "1"
+python = "3.11"
+distributed = "2026.8.0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("site", "kubeconfig", "why"),
+    [
+        (None, "", "--site: Path does not point to a file"),
+        ("[environments", "", "site.toml: Expected ']'"),
+        (SITE.replace("image =", "images ="), "", "site.toml: environments.default.image: Field required"),
+        (SITE, "", "kubeconfig kubeconfig: "),
+        (SITE, "users: [", "kubeconfig kubeconfig: "),
+        (SITE.replace("kubeconfig =", "# "), "", "no kubeconfig is named and this is no pod: "),
+    ],
+)
+def test_a_cluster_that_is_not_described_is_one_sentence(
+    site: str | None, kubeconfig: str, why: str, tmp_path: Path
+) -> None:
+    haidang(tmp_path / "haidang-data", "migrate", "--found")
+    if site is not None:
+        (tmp_path / "site.toml").write_text(site)
+    (tmp_path / "kubeconfig").write_text(kubeconfig)
+    for command in (("serve", "--port", "0", "--metrics-port", "0"), ("close",)):
+        assert said(tmp_path, *command, "--site", "site.toml").startswith(f"Error: {why}")
 
 
 def test_a_key_that_is_none_is_said_to_be_so(tmp_path: Path) -> None:

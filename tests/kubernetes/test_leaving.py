@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends.kube.calls import Calls, Pace
-from backends.kube.lease import GROUP, LEASE_SECONDS, Lease
+from backends.kube.lease import GROUP, LEASE_SECONDS, RENEW_SECONDS, Lease
 from backends.kube.manifests import begun
 from tests.centers import HAIDANG, RealCenter, environment, haidang, until
 from tests.kubernetes.conftest import SITE
@@ -25,28 +26,31 @@ from tests.kubernetes.wire import Json
 
 
 class Controllers:
-    """Some that want one Lease, and how often each began to act."""
+    """Some that want one Lease, and how often each prepared to act."""
 
     def __init__(self, plane: ControlPlane, namespace: str, stack: ExitStack) -> None:
         self._plane = plane
         self._namespace = namespace
         self._stack = stack
-        self.gained: dict[str, int] = {}
+        self.prepared: dict[str, int] = {}
 
-    def begin(self, name: str, gained: Callable[[], None] | None = None) -> Lease:
-        calls = Calls(self._stack.enter_context(self._plane.api()), Pace(per_second=50, burst=50))
-
-        def counted() -> None:
-            self.gained[name] = self.gained.get(name, 0) + 1
-
-        lease = Lease(calls, namespace=self._namespace, name="controller", identity=name, gained=gained or counted)
+    def begin(self, name: str, prepare: Callable[[], None] | None = None) -> Lease:
+        lease = self.lease(name, prepare)
         lease.start()
         return lease
 
+    def lease(self, name: str, prepare: Callable[[], None] | None = None) -> Lease:
+        calls = Calls(self._stack.enter_context(self._plane.api()), Pace(per_second=50, burst=50))
+
+        def counted() -> None:
+            self.prepared[name] = self.prepared.get(name, 0) + 1
+
+        return Lease(calls, namespace=self._namespace, name="controller", identity=name, prepare=prepare or counted)
+
     def written(self) -> Json:
-        path = f"{GROUP}/namespaces/{self._namespace}/leases/controller"
-        spec: Json = self._plane.wire.get(path)["spec"]
-        return spec
+        """Return what the Lease says; nothing if there is none."""
+        lease = found(self._plane, f"{GROUP}/namespaces/{self._namespace}/leases/controller") or {"spec": {}}
+        return dict(lease["spec"])
 
 
 @pytest.fixture
@@ -64,7 +68,7 @@ def test_one_of_several_controllers_acts_and_who_stops_in_order_is_followed_at_o
     first.release(patience_seconds=10)
     assert not first.holds()
     until(second.holds, seconds=LEASE_SECONDS / 2)
-    assert controllers.gained == {"first": 1, "second": 1}
+    assert controllers.prepared == {"first": 1, "second": 1}
     assert controllers.written()["leaseTransitions"] == 2
     second.release(patience_seconds=10)
 
@@ -86,20 +90,33 @@ def test_who_falls_silent_stops_acting_before_another_begins(controllers: Contro
     next_one.release(patience_seconds=10)
 
 
-def test_who_could_not_begin_to_act_does_not_act_and_tries_again(controllers: Controllers) -> None:
+def test_who_cannot_prepare_leaves_it_to_another_says_so_and_tries_again(
+    controllers: Controllers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.kube.lease.KNOWN_SECONDS", RENEW_SECONDS * 1.5)
     attempts: list[int] = []
 
-    def gained() -> None:
+    def prepare() -> None:
         attempts.append(len(attempts))
-        if len(attempts) < 2:
+        if len(attempts) < 4:
             raise OSError("the store is away")
 
-    lease = controllers.begin("first", gained)
-    until(lambda: attempts)
-    assert not lease.holds()
-    until(lease.holds)
-    assert attempts == [0, 1]
-    lease.release(patience_seconds=10)
+    failing = controllers.begin("failing", prepare)
+    until(lambda: not failing.is_known())
+    assert attempts
+    other = controllers.begin("other")
+    until(other.holds, seconds=LEASE_SECONDS / 2)
+    until(failing.is_known, seconds=LEASE_SECONDS / 2)
+    assert not failing.holds()
+    other.release(patience_seconds=10)
+    until(failing.holds)
+    assert len(attempts) == 4
+    failing.release(patience_seconds=10)
+
+
+def test_what_was_never_asked_for_is_not_given_back(controllers: Controllers) -> None:
+    controllers.lease("first").release(patience_seconds=10)
+    assert controllers.written() == {}
 
 
 def test_two_who_ask_at_the_same_moment_are_never_both_answered(controllers: Controllers) -> None:
@@ -160,6 +177,26 @@ def test_a_place_that_others_use_is_left_and_named(center: RealCenter, plane: Co
     assert found(plane, "/api/v1/namespaces/haidang-vmu")
 
 
+def test_what_does_not_end_in_time_is_named_with_its_node(
+    center: RealCenter, plane: ControlPlane, kubelets: Kubelets, tmp_path: Path
+) -> None:
+    token = center.admit("vmu", "vision")
+    request = center.submit(token, "vmu.vision")
+    center.wait(token, request, running)
+    for pod in pods(plane):
+        kubelets.hang(pod["metadata"]["name"])
+    command = [HAIDANG, "close", "--site", str(site_of(plane, tmp_path)), "--patience", "3"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment(tmp_path / "data"), check=False, timeout=60
+    )
+    assert done.returncode == 1
+    counts, *processes = done.stdout.splitlines()
+    assert counts == "left: 1 requests, 3 processes, objects of 1 clusters"
+    for pod in pods(plane):
+        kubelets.respond(pod["metadata"]["name"])
+    assert all(re.fullmatch(rf"h-{request}-\d-1 on n\d: it has not ended yet", line) for line in processes), processes
+
+
 def test_pods_of_a_center_that_is_gone_are_let_go_by_hand(
     plane: ControlPlane, kubelets: Kubelets, namespace: str, tmp_path: Path
 ) -> None:
@@ -171,7 +208,7 @@ def test_pods_of_a_center_that_is_gone_are_let_go_by_hand(
     }
     plane.wire.create(f"/api/v1/namespaces/{namespace}/pods", kept)
     until(lambda: [pod for pod in pods(plane) if pod.get("status", {}).get("phase") == "Running"])
-    where = ("--site", str(site_of(plane, tmp_path)), "--center", "gone")
+    where = ("--kubeconfig", str(plane.admin), "--center", "gone")
     refused = subprocess.run(
         [HAIDANG, "unfinalize", *where],
         input="n\n",
@@ -183,6 +220,12 @@ def test_pods_of_a_center_that_is_gone_are_let_go_by_hand(
     )
     assert refused.returncode != 0
     assert f"{namespace}/kept: from 2" in refused.stdout
+    assert pods(plane)
+    unasked = subprocess.run(
+        [HAIDANG, "unfinalize", *where, "--json"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (unasked.returncode, unasked.stdout) == (2, "")
+    assert "add --yes" in unasked.stderr
     assert pods(plane)
     told = json.loads(haidang(tmp_path / "data", "unfinalize", *where, "--yes", "--json"))
     assert [pod["name"] for pod in told["let_go"]] == ["kept"]
