@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from benchmarks import kube
-from benchmarks.bare_pods import bare_seconds
+from benchmarks.by_hand import calls_alone_seconds
 from benchmarks.figures import Measured
 
 CLUSTERS: Final = 30
@@ -13,12 +13,12 @@ WORKERS: Final = 5
 
 
 def measure() -> Measured:
-    """Ask for all of them at once, a few times; then make the same pods with nothing but calls."""
+    """Ask for all of them at once, a few times; then make the same objects with nothing but calls."""
     kube.enter("kube-burst")
     with kube.a_kube_center() as center:
         once(center, 1, 1)  # the namespace of the institution is made meanwhile
         ours = [once(center, CLUSTERS, WORKERS) for _ in range(3)]
-        theirs = bare_seconds(center.plane, CLUSTERS * (WORKERS + 1))
+        theirs = calls_alone_seconds(center.plane, CLUSTERS, WORKERS)
     best, bound = min(ours), min(theirs)
     rows = (
         ("", "pods", "best s", "all runs s", "against calls alone"),

@@ -1,5 +1,6 @@
 """How soon a cluster answers on a real kubelet, beside the same pods that somebody makes with kubectl."""
 
+import itertools
 import json
 import shutil
 import tempfile
@@ -9,18 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from backends.authority import ClusterAuthority
-from backends.kube import manifests
-from backends.kube.manifests import Site
-from backends.kube.naming import HEAD, WORKER, head_address, namespace_of
-from benchmarks import kube
+from backends.kube.naming import head_address, namespace_of
+from benchmarks import by_hand, kube
 from benchmarks.figures import SPREAD_HEAD, Measured, spread
 from operations.ports.backend import Credentials
-from registry.ids import CenterId, EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
 from registry.resources import Resources
-from scheduler.clusters import process_name
-from scheduler.steps import NewProcess, StartProcesses
-from server.ids import RandomIds
+from scheduler.steps import StartProcesses
 from tests.centers import a_center
 from tests.kubernetes import control_plane, images, node
 from tests.kubernetes.clients import ClientPods
@@ -35,8 +30,6 @@ ANSWER: Final = f"""
 client.wait_for_workers({WORKERS}, timeout=60)
 print(json.dumps(client.submit(sum, range(1000)).result()))
 """
-ENVIRONMENT: Final = EnvironmentId("default")
-INSTITUTION: Final = InstitutionId(kube.INSTITUTION)
 
 
 def measure() -> Measured:
@@ -83,16 +76,16 @@ def _by_center(center: kube.KubeCenter, run: int) -> float:
 
 def _by_hand(center: kube.KubeCenter, run: int) -> float:
     """Make the objects of a cluster in one `kubectl apply`; what they are made of is there before."""
-    plane, request, now = center.plane, RandomIds().request(), Seconds(int(time.time()))
-    papers = ClusterAuthority().issue(request, now=now, until=Seconds(now + 3600))
-    given = "\n---\n".join(map(json.dumps, _objects(request, papers)))
+    plane, step = center.plane, by_hand.a_start(WORKERS, SHAPE, itertools.repeat(node.NAME))
+    papers = by_hand.papers_of(step.request)
+    given = "\n---\n".join(map(json.dumps, _objects(step, papers)))
     began = time.monotonic()
     plane.kubectl("apply", "--filename=-", given=given)
-    pods = f"/api/v1/namespaces/{namespace_of(INSTITUTION)}/pods?labelSelector={kube.OURS}={request}"
+    pods = f"{by_hand.NAMESPACE}/pods?labelSelector={kube.OURS}={step.request}"
     kube.until(lambda: sum(map(_is_ready, plane.wire.get(pods)["items"])) == WORKERS + 1)
     owner = papers.leaves["owner"]
     connection = {
-        "address": head_address(INSTITUTION, request),
+        "address": head_address(by_hand.INSTITUTION, step.request),
         "authority": papers.authority,
         "certificate": owner.certificate,
         "key": owner.key,
@@ -105,36 +98,19 @@ def _by_hand(center: kube.KubeCenter, run: int) -> float:
 
 
 def _answer(plane: ControlPlane, name: str, connection: Json) -> None:
-    clients = ClientPods(plane.wire, namespace_of(INSTITUTION), images.DASK.reference, connection, papers=name)
+    clients = ClientPods(plane.wire, namespace_of(by_hand.INSTITUTION), images.DASK.reference, connection, papers=name)
     assert clients.answer(name, ANSWER) == sum(range(1000))
 
 
-def _objects(request: RequestId, papers: Credentials) -> list[Json]:
+def _objects(step: StartProcesses, papers: Credentials) -> list[Json]:
     """Return what the center would make, without gates, and without an owner: nobody comes back to them."""
-    site = Site(center=CenterId("by-hand"), images={ENVIRONMENT: images.DASK.reference}, pull="Never")
-    processes = tuple(
-        NewProcess(
-            name=process_name(request, ordinal, 1), ordinal=ordinal, incarnation=1, node=NodeId(node.NAME), shape=SHAPE
-        )
-        for ordinal in range(WORKERS + 1)
-    )
-    step = StartProcesses(
-        request=request,
-        institution=INSTITUTION,
-        project=ProjectId(kube.PROJECT),
-        environment=ENVIRONMENT,
-        head_name=processes[0].name,
-        processes=processes,
-        last_second=Seconds(2**31),
-    )
     nobody: Json = {"metadata": {"name": "nobody", "uid": "nobody"}}
-    secrets = [manifests.secret(site, step, nobody, role, papers) for role in (HEAD, WORKER)]
-    pods = [manifests.pod(site, step, process, nobody) for process in processes]
-    made = [*secrets, manifests.service(site, step, nobody), *pods]
+    made = by_hand.furniture(by_hand.a_site(images.DASK.reference), step, nobody, papers)
     for one in made:
         del one["metadata"]["ownerReferences"]
-        one["spec"] = {name: part for name, part in one.get("spec", {}).items() if name != "schedulingGates"}
-    return [one if one["spec"] else {name: part for name, part in one.items() if name != "spec"} for one in made]
+        if one["kind"] == "Pod":
+            del one["spec"]["schedulingGates"]
+    return made
 
 
 def _is_ready(pod: Json) -> bool:
