@@ -34,6 +34,10 @@ from store.transactions import SqlStore
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_SITE = click.option(
+    "--site", help="A file about a Kubernetes cluster to run clusters on.  [HAIDANG_SITE; this machine]"
+)
+_CENTER = click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for scripts.")
 _FAILURES: Final = (
     StoreUnavailableError,
@@ -62,11 +66,11 @@ def _where(command: F) -> F:
 @click.option("--host", help="The address to listen on.  [HAIDANG_HOST; 127.0.0.1]")
 @click.option("--port", type=int, help="The API's port, 0 for any.  [HAIDANG_PORT; 8787]")
 @click.option("--metrics-port", type=int, help="The exporter's port, 0 for any.  [HAIDANG_METRICS_PORT; 8788]")
-@click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
+@_CENTER
 @click.option("--node-cores", type=float, help="Cores this machine offers.  [HAIDANG_NODE_CORES; all]")
 @click.option("--node-memory", help="Memory this machine offers, as 8GiB.  [HAIDANG_NODE_MEMORY; all]")
 @click.option("--cgroup", help="A folder of control groups delegated to the center.  [HAIDANG_CGROUP; none]")
-@click.option("--site", help="A file about a Kubernetes cluster to run clusters on.  [HAIDANG_SITE; this machine]")
+@_SITE
 @click.option("--part", help="One part of several: api, controller or exporter.  [HAIDANG_PART; all]")
 @click.option("--lease", help="NAMESPACE/NAME of the Lease that controllers share.  [HAIDANG_LEASE; none]")
 @click.option("--trust-everyone", is_flag=True, default=None, help="Without root: accept several institutions.")
@@ -98,6 +102,8 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
 @click.command()
 @_where
 @click.option("--found", is_flag=True, help="Also make a center of an empty database, whose admin `token` makes.")
+@_SITE
+@_CENTER
 @_AS_JSON
 def migrate(*, found: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Bring the database to the schema of this version; `serve` does the same when it starts as a whole."""
@@ -132,7 +138,7 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
 
 @click.command()
 @_where
-@click.option("--site", help="A file about the Kubernetes cluster that clusters run on.  [HAIDANG_SITE; this machine]")
+@_SITE
 @click.option("--patience", default=300, show_default=True, help="Seconds in which everything should have ended.")
 @_AS_JSON
 def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -155,7 +161,7 @@ def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN
 
 @click.command()
 @click.option("--kubeconfig", type=Path, help="Names the cluster; without it, that of the pod this runs in.")
-@click.option("--center", help="The center's name.  [HAIDANG_CENTER; center]")
+@_CENTER
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_AS_JSON
 def unfinalize(*, kubeconfig: Path | None, yes: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401

@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from cryptography.fernet import Fernet
+from haidang import Client
 
-from tests.centers import RealCenter, first_words, haidang, serve, until
+from tests.centers import RealCenter, haidang
 from tests.databases import PostgresqlServer
-
-
-class PartedCenter(RealCenter):
-    """A center of which an API, two controllers and an exporter run, each in a process of its own."""
-
-    def __init__(self, data: Path, database: str) -> None:
-        key = data.parent / "sealing.key"
-        key.write_bytes(Fernet.generate_key())
-        super().__init__(data, database, "--sealing-key-file", str(key))
-        self.parts: dict[str, subprocess.Popen[str]] = {}
-        self.said: dict[str, dict[str, str]] = {}
-
-    def begin(self, name: str, part: str) -> None:
-        """Start a part, and return when it listens."""
-        serving = serve(self._data, self._log, [*self._options, "--part", part])
-        self.parts[name], self.said[name] = serving, first_words(serving)
-        assert self.said[name], self._log.read_text()
-        if part == "api":
-            self.url = self.said[name]["api"]
-
-    def end(self, name: str, how: signal.Signals) -> int:
-        """End a part by a signal; return its exit status."""
-        serving = self.parts.pop(name)
-        serving.send_signal(how)
-        status = serving.wait(30)
-        assert serving.stdout is not None
-        serving.stdout.close()
-        return status
-
-    def page(self, name: str, path: str) -> str:
-        """Return a page of a part that is no API."""
-        place = self.said[name]["metrics"].removesuffix("/metrics")
-        return httpx2.get(place + path).raise_for_status().text
+from tests.parted import PartedCenter, a_parted_center, has_ended
 
 
 @pytest.fixture
 def center(postgresql_server: PostgresqlServer, tmp_path: Path) -> Iterator[PartedCenter]:
-    with postgresql_server.bare() as url:
-        center = PartedCenter(tmp_path / "data", url)
-        told = haidang(tmp_path / "data", "migrate", "--found", "--database", url)
-        assert "It holds a new center." in told
-        key = str(tmp_path / "sealing.key")
-        center.token = haidang_token(tmp_path / "data", url, key)
-        for name, part in (("api", "api"), ("first", "controller"), ("second", "controller"), ("exporter", "exporter")):
-            center.begin(name, part)
+    with a_parted_center(tmp_path, postgresql_server) as center:
         yield center
-        for request in center.call("GET", "/v1/requests?limit=100")["items"]:
-            center.call("POST", f"/v1/requests/{request['id']}/cancel")
-        until(lambda: all(map(has_ended, center.call("GET", "/v1/requests?limit=100")["items"])))
-        assert {name: center.end(name, signal.SIGTERM) for name in list(center.parts)} == dict.fromkeys(center.said, 0)
-
-
-def haidang_token(data: Path, url: str, key: str) -> str:
-    return haidang(data, "token", "--database", url, "--sealing-key-file", key).strip()
-
-
-def has_ended(request: dict[str, Any]) -> bool:
-    return bool(request["state"] == "ended")
 
 
 def running(request: dict[str, Any]) -> bool:
@@ -98,6 +47,21 @@ def test_a_request_passes_from_part_to_part_without_waiting_for_a_clock(center: 
         "cycle_age_seconds": None,
         "reconcile_age_seconds": None,
     }
+
+
+def test_what_one_api_is_told_is_heard_at_another_at_once(center: PartedCenter) -> None:
+    token = center.admit("vmu", "vision")
+    center.begin("second api", "api", fronts=False)
+    with closing(Client(center.said["second api"]["api"], token)) as user:
+        request = center.submit(token, "vmu.vision", workers={"min": 1, "max": 1})
+        heard = user.events(request)
+        while next(heard).kind != "running":
+            pass
+        began = time.monotonic()
+        center.call("POST", f"/v1/requests/{request}/cancel", token=token)
+        kinds = [event.kind for event in heard]
+        assert kinds[-1] == "ended"
+        assert time.monotonic() - began < 10
 
 
 def test_two_controllers_at_once_and_one_that_is_killed_do_nothing_twice(center: PartedCenter) -> None:
