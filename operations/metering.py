@@ -116,7 +116,7 @@ def _absorb(work: Work, request: Request, seen: ObservedProcess, policy: Policy)
     slot = next((one for one in work.clusters.slots(seen.request) if one.ordinal == seen.ordinal), None)
     if slot is None or seen.ended is None:
         return
-    use = _use(replace(slot, charged_until=None), seen, seen.ended)
+    use = _use(replace(slot, started=None, charged_until=None), seen, seen.ended)
     due = charges(bearer_of(request), _tariff(work, request, policy), use, MicroCredits(0))
     for _, hour in groupby(due.entries, key=attrgetter("at")):
         work.accounts.post(tuple(hour))
@@ -136,8 +136,11 @@ def _tariff(work: Work, request: Request, policy: Policy) -> Tariff:
 
 
 def _use(slot: Process, seen: ObservedProcess, until: Seconds) -> Use:
-    """Return what of a process's life is not charged yet; nothing if it never started."""
-    started = until if seen.started is None else seen.started
+    """Return what of a process's life is not charged yet; nothing if it never started.
+
+    Who is seen to have ended may not say any more when it began, as when its node has lost the container.
+    """
+    started = next((at for at in (seen.started, slot.started) if at is not None), until)
     begins = max(slot.charged_until or started, started)
     return Use(uid=seen.uid, shape=slot.shape, started=started, begins=Seconds(begins), ends=until)
 

@@ -41,6 +41,10 @@ _CONTAINER: Final = frozenset(
 _UNSCHEDULABLE: Final = "Unschedulable"
 NO_TROUBLE: Final[tuple[None, str]] = (None, "")
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
+_UNKNOWN: Final = "ContainerStatusUnknown"
+_DISRUPTION: Final = "DisruptionTarget"
+SLOW_SECONDS: Final = 300
+"""How long a node may be busy with a pod, as with its image, before that it has not begun is told as a trouble."""
 
 
 def is_gated(pod: Json) -> bool:
@@ -58,8 +62,8 @@ def observed(pod: Json, lost: Mapping[str, Seconds], now: Seconds, measured: Mea
     ordinal, request = int(labels[ORDINAL]), RequestId(labels[REQUEST])
     container = _container(pod)
     ended, cause, detail = _end(pod, container, lost, now)
-    started = _started(container)
-    trouble, said = (None, "") if started or ended else _trouble(pod, container)
+    started = _started(pod, container)
+    trouble, said = (None, "") if started or ended else _trouble(pod, container, now)
     if cause is Cause.MEMORY and measured is not None:
         detail += f"; {measured.peak_memory} bytes were used when that was last measured"
     return ObservedProcess(
@@ -102,10 +106,16 @@ def _container(pod: Json) -> Json:
     return found
 
 
-def _started(container: Json) -> Seconds | None:
+def _started(pod: Json, container: Json) -> Seconds | None:
+    """Return when a container started, and never a moment before its pod was made.
+
+    Of one that could not be started containerd says 1970: that has not started at all.
+    """
     state = container.get("state", {})
     at = state.get("running", {}).get("startedAt") or state.get("terminated", {}).get("startedAt")
-    return seconds(at) if at else None
+    if not at or not seconds(at):
+        return None
+    return Seconds(max(seconds(at), seconds(pod["metadata"]["creationTimestamp"])))
 
 
 def _address(pod: Json, container: Json, ordinal: int) -> str | None:
@@ -119,17 +129,24 @@ def _address(pod: Json, container: Json, ordinal: int) -> str | None:
     return f"tls://{address}:{COMM_PORT}"
 
 
-def _trouble(pod: Json, container: Json) -> tuple[Trouble | None, str]:
+def _trouble(pod: Json, container: Json, now: Seconds) -> tuple[Trouble | None, str]:
     """Return what keeps a pod from starting, if its node or kube-scheduler has said so, and in which words."""
     waiting = container.get("state", {}).get("waiting", {})
     if waiting.get("reason") in _IMAGE:
         return Trouble.IMAGE, _words(waiting)
     if waiting.get("reason") in _CONTAINER:
         return Trouble.CONTAINER, _words(waiting)
-    for condition in pod.get("status", {}).get("conditions", ()):
-        if condition["type"] == "PodScheduled" and condition.get("reason") == _UNSCHEDULABLE:
-            return Trouble.UNSCHEDULABLE, _words(condition)
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("reason") == _UNSCHEDULABLE:
+        return Trouble.UNSCHEDULABLE, _words(scheduled)
+    if scheduled.get("status") == "True" and now - seconds(scheduled["lastTransitionTime"]) >= SLOW_SECONDS:
+        return Trouble.CONTAINER, f"its node has not begun it for {SLOW_SECONDS} seconds: {_words(waiting)}"
     return NO_TROUBLE
+
+
+def _condition(pod: Json, kind: str) -> Json:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return next((one for one in conditions if one["type"] == kind), {})
 
 
 def _end(
@@ -142,7 +159,7 @@ def _end(
     if status.get("reason") == _EVICTED:
         return now, Cause.EVICTED, str(status.get("message", ""))
     if status.get("phase") in _FINISHED:
-        return now, Cause.NEVER_STARTED, _words(status)
+        return _finished(pod, container, lost, now)
     if node in lost:
         return lost[node], Cause.UNSEEN, f"its node {node} is lost"
     if pod["metadata"].get("deletionTimestamp") and node is None:
@@ -150,20 +167,44 @@ def _end(
     return None, None, ""
 
 
+def _finished(pod: Json, container: Json, lost: Mapping[str, Seconds], now: Seconds) -> tuple[Seconds, Cause, str]:
+    """Return the end of a pod that is finished although its container is not said to have ended.
+
+    Either it was refused by its node, or its node is gone and whoever cleans up after nodes has finished it.
+    """
+    if "running" not in container.get("state", {}):
+        return now, Cause.NEVER_STARTED, _words(pod["status"])
+    node, condition = pod["spec"].get("nodeName"), _condition(pod, _DISRUPTION)
+    cleaned_up = seconds(condition["lastTransitionTime"]) if condition else now
+    return min(cleaned_up, lost.get(node, now)), Cause.UNSEEN, f"its node {node} is gone"
+
+
 def _terminated(pod: Json, terminated: Json, now: Seconds) -> tuple[Seconds, Cause, str]:
     at = terminated.get("finishedAt")
-    ended = seconds(at) if at else now
-    if not terminated.get("startedAt"):
-        return ended, Cause.NEVER_STARTED, _words(terminated)
-    if (status := pod.get("status", {})).get("reason") == _EVICTED:
-        return ended, Cause.EVICTED, str(status.get("message", ""))
-    if terminated.get("reason") == _OUT_OF_MEMORY:
-        return ended, Cause.MEMORY, f"its memory limit of {_memory_limit(pod)} bytes was exceeded"
+    ended = (seconds(at) if at else None) or now
+    return (ended, *_cause(pod, terminated))
+
+
+def _cause(pod: Json, terminated: Json) -> tuple[Cause, str]:
+    """Return why a container ended, what its node did to it before what its process said."""
+    reason, status = terminated.get("reason"), pod.get("status", {})
+    if status.get("reason") == _EVICTED:
+        return Cause.EVICTED, str(status.get("message", ""))
+    if reason == _UNKNOWN:  # it may well have run: what was seen of that before is what counts
+        return Cause.UNSEEN, _words(terminated)
+    if _started(pod, {"state": {"terminated": terminated}}) is None:
+        return Cause.NEVER_STARTED, _words(terminated)
+    if reason == _OUT_OF_MEMORY:
+        return Cause.MEMORY, f"its memory limit of {_memory_limit(pod)} bytes was exceeded"
+    return _own_end(pod, terminated)
+
+
+def _own_end(pod: Json, terminated: Json) -> tuple[Cause, str]:
     if pod["metadata"].get("deletionTimestamp"):
-        return ended, Cause.STOPPED, ""
+        return Cause.STOPPED, ""
     if terminated.get("exitCode"):
-        return ended, Cause.KILLED if terminated.get("signal") else Cause.EXITED, _exit(terminated)
-    return ended, Cause.EXITED, ""
+        return Cause.KILLED if terminated.get("signal") else Cause.EXITED, _exit(terminated)
+    return Cause.EXITED, ""
 
 
 def _exit(terminated: Json) -> str:

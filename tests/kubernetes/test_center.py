@@ -140,7 +140,7 @@ def test_an_api_server_that_restarts_costs_nothing_but_time(center: RealCenter, 
     assert len(pods(plane)) == 5
 
 
-def test_a_lost_node_ends_its_pods_when_it_was_last_heard_of(
+def test_a_node_that_is_lost_gets_nothing_new_until_it_is_found(
     center: RealCenter, plane: ControlPlane, kubelets: Kubelets
 ) -> None:
     kubelets.lose("n2")

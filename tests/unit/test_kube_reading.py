@@ -8,7 +8,7 @@ import pytest
 
 from backends.kube.manifests import begun, pod
 from backends.kube.naming import GANG, STATE_PORT
-from backends.kube.reading import door, is_gated, observed
+from backends.kube.reading import SLOW_SECONDS, door, is_gated, observed
 from registry.ids import ProcessUid, Seconds
 from registry.resources import GIB, Resources
 from scheduler.observed import Cause
@@ -16,6 +16,7 @@ from scheduler.troubles import Trouble
 from tests.unit.test_kube_manifests import OWNER, REQUEST, SITE, a_process, a_step
 
 NOW: Final = Seconds(1_800_000_000)
+CREATED: Final = "2027-01-15T06:59:58Z"
 STARTED: Final = "2027-01-15T07:00:00Z"
 FINISHED: Final = "2027-01-15T07:10:00.250Z"
 LATER: Final = "2027-01-15T09:00:00Z"
@@ -26,7 +27,7 @@ def a_pod(
     state: dict[str, Any] | None = None, *, ordinal: int = 1, ready: bool = True, **status: str
 ) -> dict[str, Any]:
     made = pod(SITE, a_step(), a_process(ordinal, Resources(millicores=1000, memory=GIB)), OWNER)
-    made["metadata"] |= {"uid": "the-uid", **begun()["metadata"]}
+    made["metadata"] |= {"uid": "the-uid", "creationTimestamp": CREATED, **begun()["metadata"]}
     made["spec"] |= {**begun()["spec"], "nodeName": "node-1"}
     container = {"name": "dask", "state": state, "started": ready, "ready": ready} if state else None
     made["status"] = {"podIP": "10.0.0.7", "phase": "Running", **status}
@@ -133,6 +134,43 @@ def test_what_never_ran_used_nothing_and_says_why() -> None:
     assert observed(homeless, {}, NOW).ended is None
     homeless["metadata"]["deletionTimestamp"] = STARTED
     assert observed(homeless, {}, NOW).cause is Cause.NEVER_STARTED
+
+
+def test_what_could_not_be_started_has_not_lived_since_1970() -> None:
+    nothing = "1970-01-01T00:00:00Z"
+    failed = {"startedAt": nothing, "finishedAt": FINISHED, "reason": "StartError", "message": "no memory"}
+    seen = observed(a_pod({"terminated": {"exitCode": 128, **failed}}, phase="Failed"), {}, NOW)
+    assert (seen.started, seen.ended, seen.cause) == (None, AT[1], Cause.NEVER_STARTED)
+    assert seen.detail == "StartError: no memory"
+    early = a_pod({"running": {"startedAt": "2027-01-15T06:00:00Z"}})
+    assert observed(early, {}, NOW).started == AT[0] - 2, "no process lives before its pod"
+
+
+def test_of_a_container_that_its_node_has_lost_nobody_says_that_it_never_started() -> None:
+    unknown = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "not found"}}
+    seen = observed(a_pod(unknown, phase="Failed"), {}, NOW)
+    assert (seen.started, seen.ended, seen.cause) == (None, NOW, Cause.UNSEEN)
+    evicted = observed(a_pod(unknown, phase="Failed", reason="Evicted", message="full"), {}, NOW)
+    assert (evicted.cause, evicted.detail) == (Cause.EVICTED, "full")
+
+
+def test_what_is_finished_because_its_node_is_gone_ended_at_the_latest_when_that_was_noticed() -> None:
+    gone = a_pod({"running": {"startedAt": STARTED}}, phase="Failed")
+    assert observed(gone, {}, NOW).ended == NOW
+    gone["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": FINISHED}]
+    seen = observed(gone, {}, NOW)
+    assert (seen.started, seen.ended, seen.cause) == (*AT, Cause.UNSEEN)
+    assert seen.detail == "its node node-1 is gone"
+    assert observed(gone, {"node-1": Seconds(AT[1] - 60)}, NOW).ended == AT[1] - 60
+
+
+def test_what_its_node_does_not_begin_for_minutes_is_a_trouble() -> None:
+    waiting = a_pod({"waiting": {"reason": "ContainerCreating"}}, ready=False, phase="Pending")
+    waiting["status"]["conditions"] = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": FINISHED}]
+    assert observed(waiting, {}, Seconds(AT[1] + SLOW_SECONDS - 1)).trouble is None
+    seen = observed(waiting, {}, Seconds(AT[1] + SLOW_SECONDS))
+    assert seen.trouble is Trouble.CONTAINER
+    assert seen.detail == "its node has not begun it for 300 seconds: ContainerCreating"
 
 
 def test_on_a_lost_node_a_pod_ended_when_that_was_last_heard_of() -> None:

@@ -17,7 +17,7 @@ from registry.ids import AllocationId, MicroCredits, ProjectId, RequestId, Secon
 from registry.resources import NOTHING
 from registry.tags import FundingSource
 from scheduler.clusters import Process
-from scheduler.observed import Observed, ObservedProcess
+from scheduler.observed import Cause, Observed, ObservedProcess
 from scheduler.policy import DEFAULT_POLICY, HOUR
 from server.ids import RandomIds
 from store.memory import MemoryStore
@@ -104,6 +104,18 @@ def test_nothing_is_charged_beyond_the_moment_at_which_a_process_was_seen() -> N
     center.reconcile()
     lived = (Usage.of(one.shape, 50) for one in (center.slot(0), center.slot(1)))
     assert center.charged() == sum(lived, NO_USAGE)
+
+
+def test_who_ends_without_saying_when_it_began_pays_since_it_was_seen_to_begin() -> None:
+    center = SmallCenter(begins=FULL_HOUR - 1800)
+    award(center.store, PROJECT)
+    center.start()
+    (seen,) = (one for one in center.backend.observe().processes if one.ordinal == 1)
+    ended = replace(seen, started=None, ended=Seconds(FULL_HOUR - 60), cause=Cause.EVICTED)
+    began = center.slot(1).started
+    assert began is not None
+    center.store.transact(settle, ended, DEFAULT_POLICY, now=Seconds(FULL_HOUR - 50))
+    assert center.charged() == Usage.of(center.slot(1).shape, FULL_HOUR - 60 - began)
 
 
 def test_no_elastic_worker_is_held_for_from_credit_whose_period_is_over() -> None:
