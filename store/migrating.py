@@ -18,6 +18,8 @@ _LOCK: Final = 0x4861_6944_616E_67
 def migrate(url: str) -> None:
     """Run every migration that the database lacks, all in one transaction, while others who try the same wait.
 
+    A newer version's database lacks none: migrations only add, so that the version before can go on and come back.
+
     Raises:
         StoreUnavailableError: the database does not answer, or lets us do nothing.
     """
@@ -27,7 +29,8 @@ def migrate(url: str) -> None:
             # On SQLite the transaction excludes every other writer from its beginning.
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            command.upgrade(_config(connection), "head")
+            if not _is_newer(connection):
+                command.upgrade(_config(connection), "head")
     finally:
         engine.dispose()
 
@@ -50,7 +53,7 @@ def is_migrated(url: str) -> bool:
 
 
 def is_current(url: str) -> bool:
-    """Tell whether a database has exactly the schema of this version.
+    """Tell whether a database has all of the schema of this version; a newer one has.
 
     Raises:
         StoreUnavailableError: the database does not answer.
@@ -58,10 +61,25 @@ def is_current(url: str) -> bool:
     engine = engine_for(url, reads=True)
     try:
         with answering(), engine.connect() as connection:
-            newest = ScriptDirectory.from_config(_config(connection)).get_current_head()
-            return MigrationContext.configure(connection).get_current_revision() == newest
+            newest = _scripts(connection).get_current_head()
+            return _revision(connection) == newest or _is_newer(connection)
     finally:
         engine.dispose()
+
+
+def _is_newer(connection: Connection) -> bool:
+    """Tell whether a database has a revision that this version does not know."""
+    known = {script.revision for script in _scripts(connection).walk_revisions()}
+    revision = _revision(connection)
+    return revision is not None and revision not in known
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _scripts(connection: Connection) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(connection))
 
 
 def _config(connection: Connection) -> Config:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Table, inspect
+from sqlalchemy import Table, inspect, text
 
 from scheduler.clusters import Process
 from scheduler.requests import Request
 from store.clusters import PROCESSES
 from store.connections import engine_for
-from store.migrating import migrate
+from store.migrating import is_current, migrate
 from store.requests import REQUESTS
 from store.rows import values_of
 from store.schema import METADATA
@@ -83,3 +83,18 @@ def test_several_who_migrate_at_once_wait_for_the_first(bare_url: str) -> None:
 @pytest.mark.parametrize(("table", "thing"), [(REQUESTS, a_request()), (PROCESSES, a_slot())], ids=["request", "slot"])
 def test_a_table_has_the_columns_of_its_noun_and_its_mark(table: Table, thing: Request | Process) -> None:
     assert {column.name for column in table.columns} == {*values_of(thing), "mark"}
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is_and_served(bare_url: str) -> None:
+    migrate(bare_url)
+    assert is_current(bare_url)
+    engine = engine_for(bare_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    migrate(bare_url)
+    assert is_current(bare_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    engine.dispose()
+    assert not is_current(bare_url)
