@@ -242,6 +242,45 @@ def test_a_pod_of_any_other_shape_is_refused(calls: Calls, pod: Json, lax: str, 
     assert "ValidatingAdmissionPolicy" in str(refused.value), "the policy itself has to see it"
 
 
+CHANGES: Final[dict[str, Callable[[Json], object]]] = {
+    "an image of the center's": box(lambda one: one.update(image=IMAGE)),
+    "any other image": box(lambda one: one.update(image="images.example/miner:1")),
+    "an end": spec(lambda one: one.update(activeDeadlineSeconds=5)),
+    "nodes that are kept apart": spec(lambda one: one["tolerations"].append({"operator": "Exists"})),
+    "a node by its labels": spec(lambda one: one.update(nodeSelector={"a": "b"})),
+    "another role": lambda pod: pod["metadata"]["labels"].update({"haidang/role": "head"}),
+}
+
+
+@pytest.fixture
+def outdated(pod: Json, lax: str, started_plane: ControlPlane) -> Json:
+    """A pod as the center made them before its values were others: the policy no longer knows its image."""
+    pod["spec"]["containers"][0]["image"] = "images.example/dask:0"
+    pod["spec"]["priorityClassName"] = "system-cluster-critical"
+    return started_plane.wire.create(f"/api/v1/namespaces/{lax}/pods", pod)
+
+
+def test_a_pod_of_an_image_that_is_no_longer_offered_may_be_let_go(
+    calls: Calls, outdated: Json, lax: str, started_plane: ControlPlane
+) -> None:
+    own, uid = f"/api/v1/namespaces/{lax}/pods/{outdated['metadata']['name']}", outdated["metadata"]["uid"]
+    calls.merge(own, manifests.begun())
+    calls.delete(own, uid=uid, grace_seconds=0)
+    assert started_plane.wire.get(own)["metadata"]["deletionTimestamp"]
+    calls.merge(own, manifests.settled(uid))
+    with pytest.raises(CallRefusedError, match="404"):
+        calls.get(own)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_pod_that_is_made_stays_as_it_was(calls: Calls, outdated: Json, lax: str, change: str) -> None:
+    other = copy.deepcopy(outdated)
+    CHANGES[change](other)
+    with pytest.raises(CallRefusedError, match="haidang-system-center-changes") as refused:
+        calls.merge(f"/api/v1/namespaces/{lax}/pods/{outdated['metadata']['name']}", other)
+    assert "ValidatingAdmissionPolicy" in str(refused.value), "Kubernetes itself would have let it be"
+
+
 FORBIDDEN: Final[dict[str, tuple[str, Json]]] = {
     "a Secret in a place of others": (
         "default/secrets",
