@@ -16,6 +16,8 @@ CLIENT: Final = "haidang/client"
 """The label of pods in an institution's namespace that may speak to its Dask schedulers: notebooks, for example."""
 EVERY_POD: Final = 2**31 - 1
 _DNS: Final = 53
+_API: Final = 8787
+"""Where the center's own pods answer people; that a head's state has the same number means nothing."""
 _NET: Final = "networking.k8s.io/v1"
 
 
@@ -80,41 +82,55 @@ def _paths(site: Site, institution: InstitutionId) -> tuple[Json, ...]:
     Policies cannot say "of the same cluster": that a worker reaches another cluster's head leads nowhere, because
     every port demands a certificate of its own cluster.
     """
-    ours = {"matchLabels": {CENTER: site.center}}
-    heads = {"matchLabels": {CENTER: site.center, ROLE: HEAD}}
-    clients = {"podSelector": {"matchLabels": {CLIENT: "true"}}}
-    home = {"kubernetes.io/metadata.name": site.namespace}
-    center = [{"namespaceSelector": {"matchLabels": home}, "podSelector": {}}] if site.namespace else []
+    both = ["Ingress", "Egress"]
     among = [{"podSelector": {"matchExpressions": [{"key": REQUEST, "operator": "Exists"}]}}]
-    dns = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
-    comm, state = ({"protocol": "TCP", "port": port} for port in (COMM_PORT, STATE_PORT))
-    return (
-        _policy(site, institution, "nobody", {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}),
-        _policy(
-            site,
-            institution,
-            "clusters",
-            {
-                "podSelector": ours,
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": [{"from": among}],
-                "egress": [{"to": among}, {"ports": dns}],
-            },
-        ),
-        _policy(
-            site,
-            institution,
-            "heads",
-            {
-                "podSelector": heads,
-                "policyTypes": ["Ingress"],
-                "ingress": [
-                    {"from": [clients], "ports": [comm]},
-                    *({"from": [one], "ports": [comm, state]} for one in center),
-                ],
-            },
-        ),
-    )
+    within = {"ingress": [{"from": among}], "egress": [{"to": among}, _names()]}
+    policies: dict[str, Json] = {
+        "nobody": {"podSelector": {}, "policyTypes": both},
+        "clusters": {"podSelector": {"matchLabels": {CENTER: site.center}}, "policyTypes": both, **within},
+        "heads": _to_heads(site),
+        "clients": _from_clients(site),
+    }
+    return tuple(_policy(site, institution, name, spec) for name, spec in policies.items())
+
+
+def _to_heads(site: Site) -> Json:
+    clients = [{"podSelector": {"matchLabels": {CLIENT: "true"}}}]
+    from_center = [{"from": [one], "ports": _ports(COMM_PORT, STATE_PORT)} for one in _center(site)]
+    return {
+        "podSelector": _heads(site),
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": clients, "ports": _ports(COMM_PORT)}, *from_center],
+    }
+
+
+def _from_clients(site: Site) -> Json:
+    """Return where clients get to: to heads, which let them in, and to the center, whom they ask for clusters."""
+    to_center = [{"to": [one], "ports": _ports(_API)} for one in _center(site)]
+    return {
+        "podSelector": {"matchLabels": {CLIENT: "true"}},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": [{"podSelector": _heads(site)}], "ports": _ports(COMM_PORT)}, *to_center, _names()],
+    }
+
+
+def _heads(site: Site) -> Json:
+    return {"matchLabels": {CENTER: site.center, ROLE: HEAD}}
+
+
+def _center(site: Site) -> list[Json]:
+    """Return the center's own pods as a peer, if they are in this cluster."""
+    home = {"kubernetes.io/metadata.name": site.namespace}
+    return [{"namespaceSelector": {"matchLabels": home}, "podSelector": {}}] if site.namespace else []
+
+
+def _names() -> Json:
+    """Return the way to the name server, which each cluster has somewhere else."""
+    return {"ports": [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]}
+
+
+def _ports(*numbers: int) -> list[Json]:
+    return [{"protocol": "TCP", "port": number} for number in numbers]
 
 
 def _policy(site: Site, institution: InstitutionId, name: str, spec: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from typing import Any, Final
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from backends.kube.grounds import agrees
 from backends.kube.machines import machines
-from backends.kube.places import place
+from backends.kube.naming import CENTER, COMM_PORT, INSTITUTION, REQUEST, ROLE, STATE_PORT
+from backends.kube.places import CLIENT, place
 from operations.ports.grounds import Machine, Tenant
 from registry.centers import NodeState, Tier
 from registry.ids import InstitutionId, NodeId, PoolId
 from registry.resources import GIB, MIB, GpuModel, Resources
 from tests.house import ROOT
+from tests.paths import Pod, is_let_in, is_let_out, may_speak
 from tests.unit.test_kube_manifests import SITE
 
 GOLDEN: Final = ROOT / "tests" / "golden" / "kubernetes-place.json"
@@ -87,6 +90,43 @@ def test_the_walls_around_an_institution_are_the_reviewed_ones() -> None:
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(written)
     assert written == GOLDEN.read_text()
+
+
+def of_vmu(**labels: str) -> Pod:
+    ours = {CENTER: SITE.center, INSTITUTION: VMU.institution}
+    return Pod(namespace="haidang-vmu", labels=labels, of_namespace=ours)
+
+
+A_PROCESS: Final = {CENTER: SITE.center, INSTITUTION: VMU.institution, REQUEST: "a"}
+HEAD: Final = of_vmu(**A_PROCESS, **{ROLE: "head"})
+WORKER: Final = of_vmu(**A_PROCESS, **{ROLE: "worker"})
+NOTEBOOK: Final = of_vmu(**{CLIENT: "true"})
+STRANGER: Final = of_vmu(app="stranger")
+THE_CENTER: Final = Pod(
+    namespace="haidang-system", labels={}, of_namespace={"kubernetes.io/metadata.name": "haidang-system"}
+)
+WALLS: Final = [one for one in place(SITE, VMU) if one["kind"] == "NetworkPolicy"]
+
+
+def test_who_is_let_in_by_one_of_an_institutions_pods_is_let_out_by_the_other() -> None:
+    inside = (HEAD, WORKER, NOTEBOOK, STRANGER)
+    let_in = {
+        (one, other, port)
+        for one, other in itertools.product(range(4), repeat=2)
+        for port in (COMM_PORT, STATE_PORT, 9999)
+        if is_let_in(WALLS, inside[one], inside[other], port)
+    }
+    assert let_in
+    assert all(is_let_out(WALLS, inside[one], inside[other], port) for one, other, port in let_in)
+
+
+def test_a_notebook_reaches_heads_and_the_center_and_nobody_else() -> None:
+    assert may_speak(WALLS, NOTEBOOK, HEAD, COMM_PORT)
+    assert may_speak(WALLS, NOTEBOOK, THE_CENTER, 8787)
+    assert is_let_out(WALLS, NOTEBOOK, THE_CENTER, 53), "names are asked for anywhere"
+    beyond = [(HEAD, STATE_PORT), (WORKER, COMM_PORT), (STRANGER, COMM_PORT), (THE_CENTER, 8788), (THE_CENTER, 5432)]
+    assert not any(is_let_out(WALLS, NOTEBOOK, other, port) for other, port in beyond)
+    assert not any(is_let_out(WALLS, STRANGER, other, COMM_PORT) for other in (HEAD, NOTEBOOK))
 
 
 def test_without_devices_in_its_quota_an_institution_gets_none() -> None:
