@@ -28,6 +28,7 @@ from tests.kubernetes.charts import (
 )
 from tests.kubernetes.control_plane import ControlPlane, missing
 from tests.kubernetes.wire import Json
+from tests.paths import Pod, is_let_out, may_speak
 
 GOLDEN: Final = ROOT / "tests" / "golden"
 OF_OTHERS: Final = ("ServiceMonitor", "PrometheusRule")
@@ -110,6 +111,25 @@ def test_no_pod_of_the_center_is_more_than_it_has_to_be(case: str) -> None:
         assert all(one["resources"]["requests"] for one in containers)
         acts = pod["serviceAccountName"].endswith("-controller")
         assert pod["automountServiceAccountToken"] is acts, "who does not act is given no token"
+
+
+@pytest.mark.parametrize("case", ["trial", "production"])
+def test_the_pod_of_helms_test_reaches_the_api_and_nothing_else(case: str) -> None:
+    found = objects(rendered(case))
+    policies = [one for one in found if one["kind"] == "NetworkPolicy"]
+    for policy in policies:
+        policy["metadata"]["namespace"] = NAMESPACE
+    parts = {one["metadata"]["name"]: one["spec"]["template"] for one in found if one["kind"] == "Deployment"}
+    (asks,) = [of_release(one) for one in found if one["kind"] == "Pod"]
+    answers = of_release(parts.get(f"{RELEASE}-api") or parts[f"{RELEASE}-whole"])
+    elsewhere = Pod(namespace="elsewhere", labels=answers.labels, of_namespace={})
+    assert may_speak(policies, asks, answers, 8787)
+    assert not is_let_out(policies, asks, elsewhere, 8787)
+    assert not is_let_out(policies, asks, answers, 443)
+
+
+def of_release(pod: Json) -> Pod:
+    return Pod(namespace=NAMESPACE, labels=pod["metadata"]["labels"], of_namespace={})
 
 
 def test_nobody_may_read_a_tenants_secrets() -> None:
