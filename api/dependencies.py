@@ -49,7 +49,7 @@ def policy(action: str) -> dict[str, Any]:
     return {POLICY: action, "x-who": POLICIES[action].value}
 
 
-def desk(http: HTTPConnection) -> Desk:
+async def desk(http: HTTPConnection) -> Desk:
     """Return what the application was made with."""
     given: Desk = http.app.state.desk
     return given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from threading import Lock, Thread
 from types import TracebackType
@@ -19,41 +20,53 @@ from operations.ports.store import StoreUnavailableError
 
 PATH: Final = "/metrics"
 HEALTH_PATH: Final = "/health"
+ALIVE_PATH: Final = "/alive"
 
+_AWAY: Final = "503 Service Unavailable"
 _SILENT_CLIENT_SECONDS: Final = 10
 _POLL_SECONDS: Final = 0.2
 _MOST_CLIENTS: Final = 64
 
 
-def make_metrics_app(collector: Collector | LoopCollector, is_well: Callable[[], bool]) -> WSGIApplication:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What whoever watches over a process is told: does it do its work in time, and could it, if nothing were away."""
+
+    is_well: Callable[[], bool]
+    is_alive: Callable[[], bool]
+
+
+def make_metrics_app(collector: Collector | LoopCollector, condition: Condition) -> WSGIApplication:
     """Return the application that answers with the collector's metrics, in the format that the asker accepts.
 
-    Beside them, whoever watches over the process is told whether it `is_well`.
+    Beside them it tells in which condition the process is.
 
     It reads the store and blocks while it does: it belongs on a thread, never on an event loop.
     """
     registry = CollectorRegistry()
     registry.register(collector)
     metrics: WSGIApplication = make_wsgi_app(registry)
+    conditions = {HEALTH_PATH: (condition.is_well, "late"), ALIVE_PATH: (condition.is_alive, "stuck")}
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == HEALTH_PATH:
-            well = is_well()
-            return _say("200 OK" if well else "503 Service Unavailable", "ok" if well else "late", start_response)
+        if environ["PATH_INFO"] in conditions:
+            holds, otherwise = conditions[environ["PATH_INFO"]]
+            holding = holds()
+            return _say("200 OK" if holding else _AWAY, "ok" if holding else otherwise, start_response)
         if environ["PATH_INFO"] != PATH:
             return _say("404 Not Found", f"metrics are at {PATH}", start_response)
         try:
             return metrics(environ, start_response)
         except StoreUnavailableError:
-            return _say("503 Service Unavailable", "the store does not answer", start_response)
+            return _say(_AWAY, "the store does not answer", start_response)
 
     return answer
 
 
-def serve(collector: Collector | LoopCollector, listening: socket.socket, is_well: Callable[[], bool]) -> MetricsServer:
+def serve(collector: Collector | LoopCollector, listening: socket.socket, condition: Condition) -> MetricsServer:
     """Begin to answer on a socket that listens already, and close it in the end."""
     server = _Server(listening)
-    server.set_app(make_metrics_app(collector, is_well))
+    server.set_app(make_metrics_app(collector, condition))
     return MetricsServer(server)
 
 

@@ -18,6 +18,12 @@ from registry.ids import Seconds
 
 log = structlog.get_logger()
 
+STUCK_SECONDS: Final = 600
+"""After how long a step hardly ends any more; one that gives up call after call, because nobody answers, takes minutes.
+
+Should a longer one be ended for it, the next process goes on from what is there.
+"""
+
 _FIRST_PAUSE_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 _MOST_DOUBLINGS: Final = 10
@@ -51,6 +57,7 @@ class Loop:
     computed. So a loop that is woken without end leaves the API half of the interpreter's time at least, and what
     comes meanwhile is done in one step instead of many. A step that fails is logged, counted and
     tried again after a pause that grows with each failure and is shaken, so that two centers do not march in step.
+    A loop `is_stuck` whose step has for minutes neither succeeded nor failed: what is away makes a step fail.
     `computed_seconds` tells how long the thread that asks has computed so far.
     """
 
@@ -75,14 +82,20 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._failures = 0
         self.last_success: Seconds | None = None
+        self._last_round: Seconds | None = None
 
     def start(self) -> None:
         """Begin with a first step at once."""
+        self._last_round = self._clock.now()
         self._thread.start()
 
     def wake(self) -> None:
         """Run the step soon: a hint, the tick comes anyway."""
         self._woken.set()
+
+    def is_stuck(self) -> bool:
+        """Tell whether the loop was begun and has not come round since so long that it hardly will any more."""
+        return self._last_round is not None and self._clock.now() - self._last_round >= STUCK_SECONDS
 
     def stop(self, *, patience_seconds: float) -> None:
         """Let the running step end and run no other; a loop that was never started has none."""
@@ -119,3 +132,4 @@ class Loop:
         else:
             self._failures = 0
             self.last_success = self._clock.now()
+        self._last_round = self._clock.now()

@@ -17,6 +17,7 @@ import uvicorn
 from api.app import create_app
 from api.streams import Streams
 from exporters.app import PATH as METRICS_PATH
+from exporters.app import Condition
 from exporters.app import serve as serve_metrics
 from exporters.collector import Collector, LoopCollector
 from operations.explaining import Explainer
@@ -83,7 +84,7 @@ def _whole(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
     if center.store.transact(found_center, founding(settings, center.site, admin)):
         announcer.founded(secret)
     center.start()
-    metrics = stack.enter_context(serve_metrics(_collector(center), scraped, center.is_well))
+    metrics = stack.enter_context(serve_metrics(_collector(center), scraped, _condition(center)))
     if settings.site is None and center.site.keeps_apart and not settings.trust_everyone:
         warn_of_open_ports(listening.getsockname()[1], metrics.port, first=first_open_port())
     announcer.opened(_opened(center, settings, listening, scraped))
@@ -109,7 +110,7 @@ def _part(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
     collector = (
         _collector(center) if settings.part is Part.EXPORTER else LoopCollector(center.pulse, center.inside.clock)
     )
-    stack.enter_context(serve_metrics(collector, listening, center.is_well))
+    stack.enter_context(serve_metrics(collector, listening, _condition(center)))
     announcer.opened(_opened(center, settings, None, listening))
     while True:
         signal.pause()
@@ -182,6 +183,10 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._streams.close()
         super().handle_exit(sig, frame)
+
+
+def _condition(center: Center) -> Condition:
+    return Condition(is_well=center.is_well, is_alive=center.is_alive)
 
 
 def _collector(center: Center) -> Collector:

@@ -57,6 +57,10 @@ class Center:
         """Tell whether this process acts in time, or knows that it is not its turn."""
         return self.controller is None or self.controller.is_well()
 
+    def is_alive(self) -> bool:
+        """Tell whether this process goes on by itself, however late it is: one that does not has to be begun anew."""
+        return self.controller is None or not self.controller.is_stuck()
+
     def pulse(self) -> Pulse:
         """Return when the loops of this process last went round, and whether it knows the store to answer."""
         pulse = self.controller.pulse() if self.controller is not None else Pulse()
@@ -115,6 +119,10 @@ class Controller:
         """Tell whether no loop is late, nor any news of whose turn it is."""
         is_known = self._lease is None or self._lease.is_known()
         return is_known and not self.pulse().is_late(self._ports.clock.now())
+
+    def is_stuck(self) -> bool:
+        """Tell whether any loop comes round no more."""
+        return any(loop.is_stuck() for loop in self._loops())
 
     def _loops(self) -> list[Loop]:
         return [loop for loop in (self._tending, self._cycle, self._reconciler) if loop is not None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
+from exporters.app import Condition
 from exporters.collector import Collector
 from exporters.totals import WAIT_BOUNDS
 from operations.follower import Follower
@@ -17,6 +18,7 @@ from registry.people import Scope
 from scheduler.policy import DEFAULT_POLICY
 from tests.builders import NOW
 
+WELL = Condition(is_well=lambda: True, is_alive=lambda: True)
 P = ParamSpec("P")
 R = TypeVar("R")
 

@@ -8,11 +8,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from fastapi.routing import APIRoute
 
 from api.app import ROUTERS
@@ -154,6 +156,20 @@ def test_health_tells_how_long_ago_each_loop_went_round(front: Front) -> None:
     pulse = Pulse(cycle=Seconds(NOW - 3), reconciled=Seconds(NOW + 1))
     told = HealthOut.from_pulse(pulse, Seconds(NOW))
     assert (told.cycle_age_seconds, told.reconcile_age_seconds) == (3, 0)
+
+
+def test_health_is_told_while_every_thread_waits_for_the_database(front: Front) -> None:
+    limiter = front.portal.call(current_default_thread_limiter)
+    waiting = [object() for _ in range(int(limiter.total_tokens))]
+    for one in waiting:
+        front.portal.call(limiter.acquire_on_behalf_of_nowait, one)
+    with ThreadPoolExecutor(1) as asking:
+        try:
+            answer = asking.submit(front.client().get, "/v1/health")
+            assert answer.result(timeout=5).status_code == 200
+        finally:
+            for one in waiting:
+                front.portal.call(limiter.release_on_behalf_of, one)
 
 
 @pytest.mark.parametrize(

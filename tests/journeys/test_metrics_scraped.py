@@ -20,7 +20,7 @@ from registry.people import EVERYTHING
 from store.transactions import SqlStore
 from tests.builders import NOW, tags
 from tests.databases import SqliteFiles, opened
-from tests.overlapping import a_collector
+from tests.overlapping import WELL, a_collector
 from tests.programs import prometheus
 from tests.seeding import A_POOL, a_project, seed
 
@@ -95,7 +95,7 @@ def test_prometheus_has_the_core_seconds_of_the_ledger(tmp_path: Path) -> None:
     with SqliteFiles(tmp_path).fresh() as url, opened(url) as store:
         seed(store, A_POOL, a_project("vmu.vision"), a_project("port.traffic"))
         with (
-            serve(a_collector(store), socket.create_server(("127.0.0.1", 0)), lambda: True) as server,
+            serve(a_collector(store), socket.create_server(("127.0.0.1", 0)), WELL) as server,
             scraping(tmp_path, server.port) as port,
         ):
             for number, (project, use) in enumerate(

@@ -41,7 +41,8 @@ def test_a_request_passes_from_part_to_part_without_waiting_for_a_clock(center: 
     assert "haidang_granted" not in center.page("first", "/metrics")
     assert 'haidang_granted{center="center",institution="vmu"' in center.page("exporter", "/metrics")
     assert "\nhaidang_cycle_age_seconds " not in center.page("exporter", "/metrics"), "it has no loops"
-    assert {center.page(name, "/health") for name in ("first", "second", "exporter")} == {"ok\n"}
+    for page in ("/health", "/alive"):
+        assert {center.page(name, page) for name in ("first", "second", "exporter")} == {"ok\n"}
     assert center.call("GET", "/v1/health") == {
         "status": "ok",
         "cycle_age_seconds": None,

@@ -132,6 +132,17 @@ def of_release(pod: Json) -> Pod:
     return Pod(namespace=NAMESPACE, labels=pod["metadata"]["labels"], of_namespace={})
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_no_part_is_begun_anew_because_something_else_is_away(case: str) -> None:
+    for found in objects(rendered(case)):
+        if found["kind"] == "Deployment":
+            (box,) = found["spec"]["template"]["spec"]["containers"]
+            is_api = found["metadata"]["name"] == f"{RELEASE}-api"
+            alive = {"path": "/v1/health", "port": "api"} if is_api else {"path": "/alive", "port": "metrics"}
+            assert box["livenessProbe"]["httpGet"] == box["startupProbe"]["httpGet"] == alive
+            assert "health" in box["readinessProbe"]["httpGet"]["path"]
+
+
 def test_nobody_may_read_a_tenants_secrets() -> None:
     rules = [rule for one in objects(rendered("production")) for rule in one.get("rules", ()) if "Role" in one["kind"]]
     of_secrets = {verb for rule in rules if {"secrets", "*"} & set(rule["resources"]) for verb in rule["verbs"]}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from registry.ids import Seconds
-from server.loops import Loop, rest_after
+from server.loops import STUCK_SECONDS, Loop, rest_after
 from tests.builders import NOW
 
 PATIENCE_SECONDS = 20.0
@@ -21,21 +21,28 @@ EARLY_SECONDS = 0.005  # as much as a clock may wake somebody before the time
 
 
 class StandingClock:
-    """`Clock` that stands."""
+    """`Clock` that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.time = NOW
 
     def now(self) -> Seconds:
-        return NOW
+        return self.time
 
 
 def a_loop(
-    step: Callable[[], object], *, tick_seconds: float = FOR_EVER_SECONDS, computed: Callable[[], float] = lambda: 0.0
+    step: Callable[[], object],
+    *,
+    tick_seconds: float = FOR_EVER_SECONDS,
+    computed: Callable[[], float] = lambda: 0.0,
+    clock: StandingClock | None = None,
 ) -> Loop:
     """Return a loop that is told how much it has computed and pauses for the shortest time after failures."""
     return Loop(
         "test",
         step,
         tick_seconds=tick_seconds,
-        clock=StandingClock(),
+        clock=clock or StandingClock(),
         computed_seconds=computed,
         chance=lambda: 0.0,
     )
@@ -190,6 +197,24 @@ def test_failures_are_logged_and_counted_and_a_success_begins_anew() -> None:
     ]
     assert all(one["exc_info"] for one in logs)
     assert successes[:5] == [None, None, None, NOW, NOW]
+
+
+@pytest.mark.parametrize("end", ["success", "failure"])
+def test_a_loop_is_stuck_while_a_step_does_not_end_for_minutes_however_it_ends_then(end: str) -> None:
+    clock, steps, going_on = StandingClock(), Steps(), Queue[int]()
+    steps.busy = lambda: 1 / going_on.get(timeout=PATIENCE_SECONDS)
+    loop = a_loop(steps, clock=clock, tick_seconds=0.01)
+    assert not loop.is_stuck(), "it has not been begun"
+    with running(loop):
+        steps.begins.get(timeout=PATIENCE_SECONDS)
+        for passed, stuck in ((STUCK_SECONDS - 1, False), (STUCK_SECONDS, True)):
+            clock.time = Seconds(NOW + passed)
+            assert loop.is_stuck() is stuck
+        going_on.put(0 if end == "failure" else 1)
+        steps.begins.get(timeout=PATIENCE_SECONDS)
+        assert not loop.is_stuck()
+        steps.busy = lambda: None
+        going_on.put(1)
 
 
 @pytest.mark.parametrize("rests", ["until the tick", "as long as it computed", "after failures"])

@@ -9,11 +9,11 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
-from exporters.app import MetricsServer, serve
+from exporters.app import Condition, MetricsServer, serve
 from quotas.ledger import Usage
 from registry.ids import Seconds
 from tests.builders import NOW
-from tests.overlapping import Overlapping, SteppedClock, a_collector
+from tests.overlapping import WELL, Overlapping, SteppedClock, a_collector
 from tests.scrapes import an_entry_sum, series_of, value
 
 HOST = "127.0.0.1"
@@ -33,7 +33,7 @@ def store() -> Overlapping:
 
 @pytest.fixture
 def server(store: Overlapping, clock: SteppedClock) -> Iterator[MetricsServer]:
-    with serve(a_collector(store, clock), socket.create_server((HOST, 0)), lambda: True) as server:
+    with serve(a_collector(store, clock), socket.create_server((HOST, 0)), WELL) as server:
         yield server
 
 
@@ -77,6 +77,20 @@ def test_one_metric_can_be_asked_for(server: MetricsServer) -> None:
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/metrics/x", "/favicon.ico"])
 def test_nothing_else_is_there(server: MetricsServer, path: str) -> None:
     assert ask(server, path).status == 404
+
+
+@pytest.mark.parametrize(
+    ("is_well", "is_alive", "said"),
+    [(True, True, ("ok", "ok")), (False, True, ("late", "ok")), (False, False, ("late", "stuck"))],
+)
+def test_who_is_late_is_told_apart_from_who_is_stuck(
+    store: Overlapping, *, is_well: bool, is_alive: bool, said: tuple[str, str]
+) -> None:
+    condition = Condition(is_well=lambda: is_well, is_alive=lambda: is_alive)
+    with serve(a_collector(store), socket.create_server((HOST, 0)), condition) as server:
+        for path, word in zip(("/health", "/alive"), said, strict=True):
+            answer = ask(server, path)
+            assert (answer.status, answer.read().decode()) == (200 if word == "ok" else 503, f"{word}\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
@@ -130,11 +144,11 @@ def test_a_client_that_leaves_is_no_error(server: MetricsServer, capfd: pytest.C
 
 
 def test_a_closed_port_answers_nobody_and_may_be_used_again(store: Overlapping) -> None:
-    with serve(a_collector(store), socket.create_server((HOST, 0)), lambda: True) as server:
+    with serve(a_collector(store), socket.create_server((HOST, 0)), WELL) as server:
         port = server.port
     with pytest.raises(ConnectionRefusedError):
         ask(server)
-    with serve(a_collector(store), socket.create_server((HOST, port)), lambda: True) as server:
+    with serve(a_collector(store), socket.create_server((HOST, port)), WELL) as server:
         assert ask(server).status == 200
 
 
@@ -149,7 +163,7 @@ def speaks_ipv6() -> bool:
 def test_an_address_of_the_newer_kind_is_understood(store: Overlapping) -> None:
     if not speaks_ipv6():
         return
-    with serve(a_collector(store), socket.create_server(("::1", 0), family=socket.AF_INET6), lambda: True) as server:
+    with serve(a_collector(store), socket.create_server(("::1", 0), family=socket.AF_INET6), WELL) as server:
         connection = HTTPConnection("::1", server.port, timeout=10)
         connection.request("GET", "/metrics")
         assert connection.getresponse().status == 200

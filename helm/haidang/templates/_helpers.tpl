@@ -96,7 +96,7 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end }}
 
-{{/* One part of the center: its root, name, replicas, resources, probe and port. */}}
+{{/* One part of the center: its root, name, replicas, resources, ports, and where it is asked whether it is well and alive. */}}
 {{- define "haidang.part" -}}
 {{- $ := .root -}}
 apiVersion: apps/v1
@@ -175,9 +175,10 @@ spec:
           env:
             {{- include "haidang.environment" $ | nindent 12 }}
           ports: {{ toJson .ports }}
-          startupProbe: {httpGet: {{ toJson .probe }}, periodSeconds: 2, failureThreshold: 60}
+          # Who is late because something is away is not helped by being begun anew: only who is stuck is.
+          startupProbe: {httpGet: {{ toJson .alive }}, periodSeconds: 2, failureThreshold: 60}
           readinessProbe: {httpGet: {{ toJson .probe }}, periodSeconds: 5, timeoutSeconds: 5}
-          livenessProbe: {httpGet: {{ toJson .probe }}, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6}
+          livenessProbe: {httpGet: {{ toJson .alive }}, periodSeconds: 20, timeoutSeconds: 10, failureThreshold: 6}
           resources: {{ toJson .resources }}
           securityContext:
             {{- include "haidang.containerSecurity" $ | nindent 12 }}
