@@ -26,6 +26,7 @@ from backends.kube.naming import (
     namespace_of,
     papers_name,
     role_of,
+    uid_of,
 )
 from operations.ports.backend import Credentials
 from registry.ids import CenterId, EnvironmentId
@@ -35,7 +36,6 @@ from scheduler.steps import NewProcess, StartProcesses
 PAPERS: Final = "/papers"
 SCRATCH: Final = "/scratch"
 READY: Final = f"{SCRATCH}/.ready"
-TENANT_UID: Final = 10001
 SCRATCH_BYTES: Final = 8 * GIB
 GRACE_SECONDS: Final = 10
 START_SECONDS: Final = 120
@@ -129,9 +129,7 @@ def pod(site: Site, step: StartProcesses, process: NewProcess, owner: Json) -> J
             **({"priorityClassName": site.priority_class} if site.priority_class else {}),
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": TENANT_UID,
-                "runAsGroup": TENANT_UID,
-                "fsGroup": TENANT_UID,
+                **dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), uid_of(step.institution)),
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [_container(site, step, process, role)],

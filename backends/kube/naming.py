@@ -1,5 +1,6 @@
 """What our objects are called in Kubernetes, and the labels by which they are found again."""
 
+from hashlib import sha256
 from typing import Final
 
 from registry.ids import CenterId, InstitutionId, RequestId
@@ -19,6 +20,9 @@ GANG: Final = "haidang/gang"
 
 HEAD: Final = "head"
 WORKER: Final = "worker"
+FIRST_UID: Final = 2**20
+"""Beyond the uids that machines, images and the center's own pods have."""
+UIDS: Final = 2**30
 COMM_PORT: Final = 8786
 STATE_PORT: Final = 8787
 
@@ -26,6 +30,11 @@ STATE_PORT: Final = 8787
 def namespace_of(institution: InstitutionId) -> str:
     """Return the namespace of an institution."""
     return f"haidang-{institution}"
+
+
+def uid_of(institution: InstitutionId) -> int:
+    """Return the uid of an institution's processes: what kernels bound by uid, no other institution uses up."""
+    return FIRST_UID + int.from_bytes(sha256(institution.encode()).digest()[:4]) % UIDS
 
 
 def cluster_name(request: RequestId) -> str:

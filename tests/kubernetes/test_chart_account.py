@@ -14,7 +14,7 @@ from backends.kube.backend import KubeBackend
 from backends.kube.calls import CallRefusedError, Calls, Pace
 from backends.kube.grounds import KubeGrounds
 from backends.kube.manifests import Site
-from backends.kube.naming import namespace_of
+from backends.kube.naming import FIRST_UID, UIDS, namespace_of, uid_of
 from operations.ports.grounds import Tenant
 from registry.ids import CenterId, InstitutionId, NodeId, Seconds
 from registry.resources import GIB, Resources
@@ -164,6 +164,10 @@ def confined(**changes: object) -> Callable[[Json], object]:
     return box(lambda one: one["securityContext"].update(changes))
 
 
+def user(uid: int) -> Callable[[Json], object]:
+    return spec(lambda one: one["securityContext"].update(runAsUser=uid, runAsGroup=uid, fsGroup=uid))
+
+
 DEVIATIONS: Final[dict[str, Callable[[Json], object]]] = {
     "another image": box(lambda one: one.update(image="images.example/miner:1")),
     "another command": box(lambda one: one.update(command=["sh", "-c", "id"])),
@@ -190,8 +194,11 @@ DEVIATIONS: Final[dict[str, Callable[[Json], object]]] = {
     "links to services": spec(lambda one: one.pop("enableServiceLinks")),
     "restarts": spec(lambda one: one.update(restartPolicy="Always")),
     "root by silence": spec(lambda one: one["securityContext"].pop("runAsNonRoot")),
-    "another user": spec(lambda one: one["securityContext"].update(runAsUser=1000)),
-    "another group of files": spec(lambda one: one["securityContext"].update(fsGroup=0)),
+    "the center's user": user(10001),
+    "a user below institutions'": user(FIRST_UID - 1),
+    "a user above institutions'": user(FIRST_UID + UIDS),
+    "another group": spec(lambda one: one["securityContext"].update(runAsGroup=uid_of(HUST))),
+    "another group of files": spec(lambda one: one["securityContext"].update(fsGroup=uid_of(HUST))),
     "more groups": spec(lambda one: one["securityContext"].update(supplementalGroups=[0])),
     "no seccomp": spec(lambda one: one["securityContext"].pop("seccompProfile")),
     "seccomp of its own": spec(lambda one: one["securityContext"].update(seccompProfile={"type": "Unconfined"})),

@@ -17,7 +17,6 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import make_url
 
-from backends.kube.manifests import TENANT_UID
 from tests.centers import RealCenter, until
 from tests.databases import PostgresqlServer
 from tests.kubernetes import images
@@ -29,6 +28,8 @@ from tests.kubernetes.test_center import found, running
 from tests.kubernetes.test_real_node import COMPUTE, SHAPE, Ends, charged
 from tests.kubernetes.wire import Json
 
+CENTER_UID: Final = 10001
+"""Whose the files of the center are, as its chart and its image say."""
 LITTLE: Final = {"requests": {"cpu": "50m", "memory": "192Mi"}, "limits": {"memory": "768Mi"}}
 ENVIRONMENT: Final = {"version": "1", "python": "3.11", "distributed": "2026.8.0"}
 
@@ -234,7 +235,7 @@ def trial(started_plane: ControlPlane, home: Path) -> Iterator[dict[str, object]
     """Values of a center in one pod, whose volume is a folder of this machine."""
     folder = Path("/run/haidang-trial")
     folder.mkdir()
-    shutil.chown(folder, TENANT_UID, TENANT_UID)
+    shutil.chown(folder, CENTER_UID, CENTER_UID)
     size = {"storage": "1Gi"}
     volume: dict[str, Any] = {
         "metadata": {"name": "trial"},

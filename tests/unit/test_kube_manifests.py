@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Any, Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.kube.manifests import Site, amounts, anchor, begun, pod, secret, service, settled
-from backends.kube.naming import HEAD, WORKER
+from backends.kube.naming import FIRST_UID, HEAD, UIDS, WORKER, uid_of
 from operations.ports.backend import Credentials, Leaf
-from registry.ids import CenterId, EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
+from registry.ids import SLUG_PATTERN, CenterId, EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
 from registry.resources import GIB, GpuModel, Resources
 from scheduler.clusters import process_name
 from scheduler.steps import NewProcess, StartProcesses
@@ -80,6 +81,18 @@ def test_only_the_head_gets_the_token_and_each_role_its_own_leaf() -> None:
     assert "token" not in worker["stringData"]
     assert "worker key" not in json.dumps(head)
     assert "head key" not in json.dumps(worker)
+
+
+@given(st.from_regex(SLUG_PATTERN, fullmatch=True))
+def test_an_institutions_processes_run_as_one_user_that_is_no_machines_and_not_the_centers(name: str) -> None:
+    step = replace(a_step(), institution=InstitutionId(name))
+    as_whom = pod(SITE, step, a_process(0, Resources(millicores=500, memory=GIB)), OWNER)["spec"]["securityContext"]
+    assert FIRST_UID <= as_whom["runAsUser"] < FIRST_UID + UIDS
+    assert as_whom["runAsUser"] == as_whom["runAsGroup"] == as_whom["fsGroup"]
+
+
+def test_institutions_share_no_user() -> None:
+    assert len({uid_of(InstitutionId(f"institution-{number}")) for number in range(1000)}) == 1000
 
 
 @given(st.integers(1, 10**10), st.integers(2**24, 2**52), st.integers(0, 9999))
