@@ -132,6 +132,14 @@ def of_release(pod: Json) -> Pod:
     return Pod(namespace=NAMESPACE, labels=pod["metadata"]["labels"], of_namespace={})
 
 
+def test_the_job_that_closes_a_center_gives_up_before_helm_does() -> None:
+    told = re.search(r"--timeout duration .*\(default (\d+)m0s\)", helm("uninstall", "--help"))
+    assert told, "helm says how long it waits"
+    (job,) = [one for one in objects(rendered("production")) if one["kind"] == "Job"]
+    *_, patience = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert int(patience) + 45 <= int(told[1]) * 60, "its pod has to start before, and say what is left after"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_no_part_is_begun_anew_because_something_else_is_away(case: str) -> None:
     for found in objects(rendered(case)):
