@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +98,21 @@ def test_the_site_that_is_rendered_is_one_that_the_center_reads(tmp_path: Path) 
         {"a100": "nvidia.com/gpu"},
     )
     assert set(said.environments) == {"default", "gpu"}
+
+
+@pytest.mark.parametrize("case", ["trial", "production"])
+def test_an_authority_of_kubelets_is_where_the_site_says_in_every_pod_that_reads_it(case: str) -> None:
+    found = objects(rendered(case, "--set=kubelets.authorityConfigMap=authority"))
+    (site,) = [one for one in found if one["metadata"]["name"] == f"{RELEASE}-site"]
+    file = Path(tomllib.loads(site["data"]["site.toml"])["kubelet_authority"])
+    pods = [one["spec"]["template"]["spec"] for one in found if one["kind"] in {"Deployment", "Job"}]
+    assert pods
+    for pod in pods:
+        (volume,) = [one for one in pod["volumes"] if one.get("configMap", {}).get("name") == "authority"]
+        assert volume["configMap"]["items"] == [{"key": "ca.crt", "path": file.name}]
+        for container in (*pod["containers"], *pod.get("initContainers", ())):
+            mounted = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+            assert mounted[volume["name"]] == str(file.parent)
 
 
 @pytest.mark.parametrize("case", CASES)

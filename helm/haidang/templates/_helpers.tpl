@@ -72,6 +72,9 @@ capabilities: {drop: [ALL]}
 {{- define "haidang.mounts" -}}
 - {name: site, mountPath: /etc/haidang, readOnly: true}
 - {name: tmp, mountPath: /tmp}
+{{- if .Values.kubelets.authorityConfigMap }}
+- {name: kubelets, mountPath: /etc/haidang-kubelets, readOnly: true}
+{{- end }}
 {{- if .Values.whole.enabled }}
 - {name: data, mountPath: /data}
 {{- else }}
@@ -84,6 +87,10 @@ capabilities: {drop: [ALL]}
   configMap: {name: {{ include "haidang.name" . }}-site}
 - name: tmp
   emptyDir: {sizeLimit: 1Gi}
+{{- with .Values.kubelets.authorityConfigMap }}
+- name: kubelets
+  configMap: {name: {{ . | quote }}, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
 {{- if .Values.whole.enabled }}
 - name: data
   persistentVolumeClaim: {claimName: {{ .Values.whole.volume.existingClaim | default (printf "%s-data" (include "haidang.name" .)) }}}
@@ -193,6 +200,9 @@ spec:
 namespace = {{ .Release.Namespace | quote }}
 priority_class = {{ .Values.priorityClass.name | quote }}
 pull = {{ .Values.tenantImagePullPolicy | quote }}
+{{- if .Values.kubelets.authorityConfigMap }}
+kubelet_authority = "/etc/haidang-kubelets/ca.crt"
+{{- end }}
 {{- range $name, $environment := .Values.environments }}
 
 [environments.{{ $name }}]
