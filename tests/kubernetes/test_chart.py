@@ -32,6 +32,14 @@ from tests.kubernetes.wire import Json
 from tests.paths import Pod, is_let_out, may_speak
 
 GOLDEN: Final = ROOT / "tests" / "golden"
+WITHOUT_PLACE: Final = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "PriorityClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
+"""Kinds of the chart that are no namespace's; what names no namespace otherwise is in the release's."""
 OF_OTHERS: Final = ("ServiceMonitor", "PrometheusRule")
 """Kinds of Prometheus' operator, which the API server here does not know."""
 
@@ -94,7 +102,7 @@ def test_the_site_that_is_rendered_is_one_that_the_center_reads(tmp_path: Path) 
     said = SiteSettings.read(file)
     assert (said.namespace, said.priority_class, dict(said.devices)) == (
         NAMESPACE,
-        "haidang-cluster",
+        f"{NAMESPACE}-{RELEASE}",
         {"a100": "nvidia.com/gpu"},
     )
     assert set(said.environments) == {"default", "gpu"}
@@ -170,6 +178,16 @@ def test_no_part_is_begun_anew_because_something_else_is_away(case: str) -> None
 def allowed() -> list[Json]:
     """Return all rules of the accounts of a center."""
     return [rule for one in objects(rendered("production")) for rule in one.get("rules", ()) if "Role" in one["kind"]]
+
+
+def test_two_centers_of_one_cluster_have_nothing_of_the_same_name() -> None:
+    def named(place: str) -> set[tuple[str, str, str]]:
+        found = objects(helm("template", RELEASE, str(CHART), f"--namespace={place}", values_of("production")))
+        of_all = {(one["kind"], one["metadata"].get("namespace", place), one["metadata"]["name"]) for one in found}
+        return {(kind, "" if kind in WITHOUT_PLACE else where, name) for kind, where, name in of_all}
+
+    assert {kind for kind, where, _ in named("north") if not where} == WITHOUT_PLACE
+    assert not named("north") & named("south")
 
 
 def test_nobody_may_read_a_tenants_secrets() -> None:

@@ -22,7 +22,7 @@ from scheduler.clusters import process_name
 from scheduler.steps import NewProcess, StartProcesses
 from server.clock import SystemClock
 from tests.contracts import test_backend as contract
-from tests.kubernetes.charts import CHART, account, installed
+from tests.kubernetes.charts import CHART, NAMESPACE, RELEASE, account, installed
 from tests.kubernetes.control_plane import ControlPlane
 from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
@@ -39,7 +39,7 @@ HUST: Final = InstitutionId("hust")
 LAX: Final = InstitutionId("lax")
 OURS: Final = {"haidang/center": "haiphong"}
 SITE: Final = Site(
-    center=CenterId("haiphong"), images={HERE: IMAGE}, priority_class="haidang-cluster", namespace="haidang-system"
+    center=CenterId("haiphong"), images={HERE: IMAGE}, priority_class=f"{NAMESPACE}-{RELEASE}", namespace=NAMESPACE
 )
 BARE: Final = {
     "metadata": {"name": "x", "labels": OURS},

@@ -9,6 +9,10 @@
 {{- printf "%s-%s" .Release.Namespace (include "haidang.name" .) | trunc 60 | trimSuffix "-" -}}
 {{- end }}
 
+{{- define "haidang.priorityClass" -}}
+{{- .Values.priorityClass.name | default (include "haidang.clusterName" .) -}}
+{{- end }}
+
 {{- define "haidang.selector" -}}
 app.kubernetes.io/name: haidang
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -198,7 +202,7 @@ spec:
 {{/* The file about this cluster that the center reads. */}}
 {{- define "haidang.site" -}}
 namespace = {{ .Release.Namespace | quote }}
-priority_class = {{ .Values.priorityClass.name | quote }}
+priority_class = {{ include "haidang.priorityClass" . | quote }}
 pull = {{ .Values.tenantImagePullPolicy | quote }}
 {{- if .Values.kubelets.authorityConfigMap }}
 kubelet_authority = "/etc/haidang-kubelets/ca.crt"
