@@ -12,18 +12,20 @@ version = "2026.11"
 python = "3.11"
 distributed = "2026.8.0"
 
-[devices]                                  # one GPU of a model as Kubernetes counts it
-a100 = "nvidia.com/gpu"
+[devices.a100]                             # one GPU of a model as Kubernetes counts it
+resource = "nvidia.com/gpu"
+labels = {"nvidia.com/gpu.product" = "NVIDIA-A100-PCIE-40GB"}  # of its nodes, where others have the same resource
 """
 
 import tomllib
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError, field_validator
 
-from backends.kube.manifests import Site
+from backends.kube.manifests import Device, Site
 from registry.centers import Environment
 from registry.ids import SLUG_PATTERN, CenterId, EnvironmentId
 from registry.resources import MODEL_PATTERN, GpuModel
@@ -48,18 +50,43 @@ class ImageSettings(BaseModel):
     distributed: Words
 
 
+class DeviceSettings(BaseModel):
+    """One model of GPUs: the extended resource that one of them is, and the labels of the nodes that have them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    resource: Words
+    labels: Mapping[Words, str] = {}
+
+    def is_apart_from(self, other: "DeviceSettings") -> bool:
+        """Tell whether no node can count one device as both: another resource, or another value of one label."""
+        shared = self.labels.keys() & other.labels.keys()
+        return self.resource != other.resource or any(self.labels[name] != other.labels[name] for name in shared)
+
+
 class SiteSettings(BaseModel):
     """The whole file; a name that is not in it is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     environments: Annotated[Mapping[Slug, ImageSettings], Field(min_length=1)]
-    devices: Mapping[Model, Words] = {}
+    devices: Mapping[Model, DeviceSettings] = {}
     priority_class: Words | None = None
     pull: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     kubeconfig: Path | None = None
     namespace: Words | None = None
     kubelet_authority: FilePath | None = None
+
+    @field_validator("devices")
+    @classmethod
+    def _no_device_is_of_two_models(cls, devices: Mapping[str, DeviceSettings]) -> Mapping[str, DeviceSettings]:
+        for (one, its), (other, others) in combinations(devices.items(), 2):
+            if not its.is_apart_from(others):
+                raise ValueError(
+                    f"{one} and {other} are both {its.resource}, so a node would offer each device twice;"
+                    " give both a label of which their nodes have different values"
+                )
+        return devices
 
     @classmethod
     def read(cls, path: Path) -> "SiteSettings":
@@ -71,7 +98,10 @@ class SiteSettings(BaseModel):
         try:
             return cls.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except ValidationError as error:
-            faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            faults = (
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+                for fault in error.errors()
+            )
             raise SiteError(f"{path}: {'; '.join(faults)}") from error
         except (OSError, ValueError) as error:
             raise SiteError(f"{path}: {error.strerror if isinstance(error, OSError) else error}") from error
@@ -81,7 +111,9 @@ class SiteSettings(BaseModel):
         return Site(
             center=center,
             images={EnvironmentId(name): one.image for name, one in self.environments.items()},
-            devices={GpuModel(model): resource for model, resource in self.devices.items()},
+            devices={
+                GpuModel(model): Device(resource=one.resource, labels=one.labels) for model, one in self.devices.items()
+            },
             priority_class=self.priority_class,
             pull=self.pull,
             namespace=self.namespace,

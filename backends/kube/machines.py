@@ -20,21 +20,24 @@ _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _KEEPS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
 _OUR_OWN: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 """Taints of nodes that are not well, which is told by their condition."""
+Models = Mapping[GpuModel, str]
+"""The resource that one GPU is, for each model that a node has."""
 
 
 def machines(site: Site, nodes: Iterable[Json], others: Iterable[Json]) -> tuple[Machine, ...]:
     """Return the nodes that carry the label of a pool, each with what the pods of others leave of it."""
-    held: dict[str, list[Resources]] = {}
+    held: dict[str, list[Json]] = {}
     for pod in others:
         if (node := pod["spec"].get("nodeName")) and pod.get("status", {}).get("phase") not in _FINISHED:
-            held.setdefault(node, []).append(_requests(site, pod))
+            held.setdefault(node, []).append(pod)
     ours = (node for node in nodes if node["metadata"].get("labels", {}).get(POOL))
     return tuple(_machine(site, node, held.get(node["metadata"]["name"], [])) for node in ours)
 
 
-def _machine(site: Site, node: Json, held: Sequence[Resources]) -> Machine:
+def _machine(site: Site, node: Json, held: Sequence[Json]) -> Machine:
     labels, allocatable = node["metadata"]["labels"], node.get("status", {}).get("allocatable", {})
-    left = _resources(site, allocatable) - total(held)
+    models = _models(site, labels)
+    left = _resources(models, allocatable) - total(_requests(models, pod) for pod in held)
     return Machine(
         id=NodeId(node["metadata"]["name"]),
         pool=PoolId(labels[POOL]),
@@ -53,27 +56,32 @@ def _state(node: Json) -> NodeState:
     return NodeState.DRAINING if node["spec"].get("unschedulable") or tainted else NodeState.READY
 
 
-def _requests(site: Site, pod: Json) -> Resources:
+def _models(site: Site, labels: Mapping[str, str]) -> Models:
+    """Return the models that a node has: kubelets count devices, and only labels say which devices those are."""
+    return {model: device.resource for model, device in site.devices.items() if device.labels.items() <= labels.items()}
+
+
+def _requests(models: Models, pod: Json) -> Resources:
     """Return what a pod holds: its containers at once, or the largest of those that run before them."""
     spec = pod["spec"]
-    together = total(_asked(site, one) for one in spec["containers"])
-    before = (_asked(site, one) for one in spec.get("initContainers", ()))
+    together = total(_asked(models, one) for one in spec["containers"])
+    before = (_asked(models, one) for one in spec.get("initContainers", ()))
     for one in before:
         together = together.most(one)
-    return together + _resources(site, spec.get("overhead", {}))
+    return together + _resources(models, spec.get("overhead", {}))
 
 
-def _asked(site: Site, container: Json) -> Resources:
-    return _resources(site, container.get("resources", {}).get("requests", {}))
+def _asked(models: Models, container: Json) -> Resources:
+    return _resources(models, container.get("resources", {}).get("requests", {}))
 
 
-def _resources(site: Site, quantities: Mapping[str, str]) -> Resources:
+def _resources(models: Models, quantities: Mapping[str, str]) -> Resources:
     """Return quantities as a vector, rounded down; what the center does not count is left out."""
-    gpus = [(model, _whole(quantities.get(name, "0"))) for model, name in site.devices.items()]
+    gpus = [(model, _whole(quantities.get(name, "0"))) for model, name in models.items()]
     return Resources(
         millicores=_whole(quantities.get("cpu", "0"), MILLI),
         memory=_whole(quantities.get("memory", "0")),
-        gpus=tuple(sorted((GpuModel(model), count) for model, count in gpus if count)),
+        gpus=tuple(sorted((model, count) for model, count in gpus if count)),
     )
 
 

@@ -4,6 +4,7 @@ A user chooses amounts and an environment. Everything else of a pod is written h
 chart lets the center's account create nothing of another shape.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -43,10 +44,18 @@ _ANY: Final[Json] = {"operator": "Exists", "effect": "NoExecute"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What one GPU of a model is: one of an extended resource, on the nodes that carry all of these labels."""
+
+    resource: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """What of the Kubernetes cluster has to be said by who installs the center there.
 
-    `images` by environment, each with its digest; `devices` the extended resource that one GPU of a model is;
+    `images` by environment, each with its digest; `devices` by model, of which no two are the same on any node;
     `priority_class` must not preempt; `pull` is the policy for images; `namespace` is where the center's own pods are,
     if they are in this cluster; `kubelet_authority` a file with the authority of kubelets' certificates, where it is
     not the API server's.
@@ -54,7 +63,7 @@ class Site:
 
     center: CenterId
     images: Mapping[EnvironmentId, str]
-    devices: Mapping[GpuModel, str] = field(default_factory=dict)
+    devices: Mapping[GpuModel, Device] = field(default_factory=dict)
     priority_class: str | None = None
     pull: str = "IfNotPresent"
     namespace: str | None = None
@@ -152,9 +161,13 @@ def settled(uid: str) -> Json:
 
 
 def amounts(site: Site, shape: Resources) -> Json:
-    """Return a shape in Kubernetes' words."""
-    devices = {site.devices[model]: str(count) for model, count in shape.gpus}
-    return {"cpu": f"{shape.millicores}m", "memory": str(shape.memory), **devices}
+    """Return a shape in Kubernetes' words, which may have one word for several models."""
+    devices: Counter[str] = Counter()
+    for model, count in shape.gpus:
+        devices[site.devices[model].resource] += count
+    return {"cpu": f"{shape.millicores}m", "memory": str(shape.memory)} | {
+        resource: str(count) for resource, count in devices.items()
+    }
 
 
 def _container(site: Site, step: StartProcesses, process: NewProcess, role: str) -> Json:

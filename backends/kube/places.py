@@ -42,7 +42,7 @@ def _namespace(site: Site, institution: InstitutionId) -> Json:
 def _quota(site: Site, tenant: Tenant) -> Json:
     """Return the most that the institution may hold over all pools; of devices it has none, nothing may be asked."""
     ceiling = amounts(site, tenant.ceiling)
-    devices = dict.fromkeys(site.devices.values(), "0") | {
+    devices = {device.resource: "0" for device in site.devices.values()} | {
         name: count for name, count in ceiling.items() if name not in ("cpu", "memory")
     }
     hard = {f"{kind}.{name}": ceiling[name] for kind in ("requests", "limits") for name in ("cpu", "memory")}

@@ -72,6 +72,7 @@ version = "1"
 python = "3.11"
 distributed = "2026.8.0"
 """
+TWICE = '[devices]\na100 = {resource = "nvidia.com/gpu"}\nl40 = {resource = "nvidia.com/gpu"}'
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,7 @@ distributed = "2026.8.0"
         (None, "", "--site: Path does not point to a file"),
         ("[environments", "", "site.toml: Expected ']'"),
         (SITE.replace("image =", "images ="), "", "site.toml: environments.default.image: Field required"),
+        (SITE + TWICE, "", "site.toml: devices: a100 and l40 are both nvidia.com/gpu, so a node would offer"),
         (SITE, "", "kubeconfig kubeconfig: "),
         (SITE, "users: [", "kubeconfig kubeconfig: "),
         (SITE.replace("kubeconfig =", "# "), "", "no kubeconfig is named and this is no pod: "),

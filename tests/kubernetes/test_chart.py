@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import pytest
 
+from backends.kube.manifests import Device
+from registry.ids import CenterId
 from server.site import SiteSettings
 from tests.house import ROOT
 from tests.kubernetes.charts import (
@@ -73,6 +75,7 @@ def test_helm_finds_nothing_to_say(case: str) -> None:
         ("production", "sealingKey.existingSecret=", "at '/sealingKey/existingSecret': minLength: got 0, want 1"),
         ("production", "image.digest=sha256:12", "at '/image/digest': 'sha256:12' does not match pattern"),
         ("production", "environments.default.python=3", "at '/environments/default/python'"),
+        ("production", "devices.a100=nvidia.com/gpu", "at '/devices/a100': got string, want object"),
         ("trial", "center=Hải Phòng", "at '/center': 'Hải Phòng' does not match pattern"),
         ("trial", "image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
     ],
@@ -100,11 +103,12 @@ def test_the_site_that_is_rendered_is_one_that_the_center_reads(tmp_path: Path) 
     file = tmp_path / "site.toml"
     file.write_text(site["data"]["site.toml"])
     said = SiteSettings.read(file)
-    assert (said.namespace, said.priority_class, dict(said.devices)) == (
-        NAMESPACE,
-        f"{NAMESPACE}-{RELEASE}",
-        {"a100": "nvidia.com/gpu"},
-    )
+    assert (said.namespace, said.priority_class) == (NAMESPACE, f"{NAMESPACE}-{RELEASE}")
+    products = {"a100": "NVIDIA-A100-PCIE-40GB", "l40": "NVIDIA-L40"}
+    assert said.site(CenterId("haiphong")).devices == {
+        model: Device(resource="nvidia.com/gpu", labels={"nvidia.com/gpu.product": product})
+        for model, product in products.items()
+    }
     assert set(said.environments) == {"default", "gpu"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,10 +10,12 @@ import pytest
 from backends.kube import manifests
 from backends.kube.backend import KubeBackend
 from backends.kube.calls import Calls, Pace
-from backends.kube.manifests import Site
+from backends.kube.grounds import KubeGrounds
+from backends.kube.machines import POOL
+from backends.kube.manifests import Device, Site
 from backends.kube.naming import REQUEST, namespace_of
 from operations.ports.backend import StartRefusedError
-from registry.ids import CenterId, InstitutionId
+from registry.ids import CenterId, InstitutionId, NodeId
 from registry.resources import GIB, GpuModel
 from scheduler.steps import ClearCluster, StartProcesses
 from scheduler.troubles import Trouble
@@ -30,16 +32,22 @@ for sentence in (name for name in dir(contract) if name.startswith("test_")):
 cluster = contract.cluster
 
 GPU = "nvidia.com/gpu"
-A100 = GpuModel("a100")
-SITE = Site(center=CenterId("haiphong"), images={HERE: "images.example/dask:1"}, devices={A100: GPU})
+PRODUCT = "nvidia.com/gpu.product"
+A100, L40 = GpuModel("a100"), GpuModel("l40")
+SITE = Site(
+    center=CenterId("haiphong"),
+    images={HERE: "images.example/dask:1"},
+    devices={model: Device(resource=GPU, labels={PRODUCT: model}) for model in (A100, L40)},
+)
 
 
 @pytest.fixture(scope="module")
 def world(started_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelets]:
-    """A node, the namespace of the institution that asks, and heads that answer."""
+    """Nodes with a model of GPUs each, the namespace of the institution that asks, and heads that answer."""
     with started_plane.api() as api:
         kubelets = Kubelets(api)
-        kubelets.add("n1", 64, 256 * GIB, extended={GPU: 2})
+        for name, model, count in (("n1", A100, 2), ("n2", L40, 4)):
+            kubelets.add(name, 64, 256 * GIB, {POOL: "gpu", PRODUCT: model}, extended={GPU: count})
         namespace = {"metadata": {"name": namespace_of(InstitutionId("hust"))}}
         started_plane.wire.create("/api/v1/namespaces", namespace)
         collector_is_ready(started_plane)
@@ -96,7 +104,7 @@ def test_a_gang_of_which_a_quota_stops_a_part_is_taken_back_whole(
 def test_gpus_of_a_model_are_devices_that_kubernetes_counts(started_plane: ControlPlane, backend: KubeBackend) -> None:
     whole, beyond = OrderedCluster(backend=backend), OrderedCluster(backend=backend)
     for cluster in (whole, beyond):
-        backend.carry_out(with_gpus(cluster.step(range(3)), 1), cluster.credentials)
+        backend.carry_out(with_gpus(cluster.step(range(3)), {1: A100, 2: A100}), cluster.credentials)
     assert set(whole.ready()) == {0, 1, 2}
     pods = started_plane.wire.get(f"/api/v1/pods?labelSelector={REQUEST}={whole.request}")["items"]
     limits = {pod["metadata"]["name"]: pod["spec"]["containers"][0]["resources"]["limits"] for pod in pods}
@@ -109,11 +117,32 @@ def test_gpus_of_a_model_are_devices_that_kubernetes_counts(started_plane: Contr
         cluster.forget()
 
 
-def with_gpus(step: StartProcesses, count: int) -> StartProcesses:
-    """Let every worker of a step have so many GPUs."""
-    shapes = [
-        replace(one, shape=replace(one.shape, gpus=((A100, count),) if one.ordinal else ())) for one in step.processes
-    ]
+def test_each_model_of_one_resource_is_offered_and_used_on_the_node_that_has_it(
+    started_plane: ControlPlane, backend: KubeBackend
+) -> None:
+    with started_plane.api() as api:
+        grounds = KubeGrounds(Calls(api, Pace(per_second=200, burst=200)), SITE)
+        grounds.start()
+        offered = {machine.id: machine.capacity.gpus for machine in grounds.machines()}
+        grounds.close()
+    assert offered == {"n1": ((A100, 2),), "n2": ((L40, 4),)}
+    cluster = OrderedCluster(backend=backend)
+    step = with_gpus(cluster.step(range(3)), {1: A100, 2: L40})
+    there = (replace(one, node=NodeId("n2")) if one.ordinal == 2 else one for one in step.processes)
+    backend.carry_out(replace(step, processes=tuple(there)), cluster.credentials)
+    assert set(cluster.ready()) == {0, 1, 2}
+    pods = started_plane.wire.get(f"/api/v1/pods?labelSelector={REQUEST}={cluster.request}")["items"]
+    nodes = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in pods}
+    assert nodes == {cluster.name(0): "n1", cluster.name(1): "n1", cluster.name(2): "n2"}
+    cluster.delete()
+    cluster.gone()
+    cluster.forget()
+
+
+def with_gpus(step: StartProcesses, models: Mapping[int, GpuModel]) -> StartProcesses:
+    """Let the processes of some ordinals have one GPU each."""
+    gpus = {ordinal: ((model, 1),) for ordinal, model in models.items()}
+    shapes = [replace(one, shape=replace(one.shape, gpus=gpus.get(one.ordinal, ()))) for one in step.processes]
     return replace(step, processes=tuple(shapes))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from backends.kube.grounds import agrees
 from backends.kube.machines import machines
+from backends.kube.manifests import Device
 from backends.kube.naming import CENTER, COMM_PORT, INSTITUTION, REQUEST, ROLE, STATE_PORT
 from backends.kube.places import CLIENT, place
 from operations.ports.grounds import Machine, Tenant
@@ -82,6 +84,36 @@ def test_a_node_that_others_overcommit_offers_nothing_and_one_without_a_pool_is_
 def test_what_is_not_well_cordoned_or_tainted_takes_no_new_work(node: dict[str, Any], state: NodeState) -> None:
     (machine,) = machines(SITE, [node], ())
     assert machine.state is state
+
+
+MODEL: Final = "nvidia.com/gpu.product"
+TWO_MODELS: Final = replace(
+    SITE,
+    devices={
+        GpuModel(name): Device(resource="nvidia.com/gpu", labels={MODEL: name.upper()}) for name in ("a100", "l40")
+    },
+)
+
+
+@pytest.mark.parametrize("model", ["a100", "l40"])
+def test_a_device_is_of_the_model_that_its_node_is_labelled_with_and_of_no_other(model: str) -> None:
+    node = a_node(labels={MODEL: model.upper()})
+    other = a_pod("0", "0")
+    other["spec"]["containers"][0]["resources"]["requests"]["nvidia.com/gpu"] = "1"
+    (machine,) = machines(TWO_MODELS, [node], [other])
+    assert machine.capacity.gpus == ((GpuModel(model), 3),)
+
+
+def test_a_device_of_a_model_that_nobody_has_named_is_not_offered() -> None:
+    (machine,) = machines(TWO_MODELS, [a_node(labels={MODEL: "H100"})], ())
+    assert machine.capacity.gpus == ()
+
+
+def test_models_of_one_resource_have_one_quota_there() -> None:
+    both = Resources(millicores=1000, memory=GIB, gpus=((GpuModel("a100"), 2), (GpuModel("l40"), 3)))
+    places = place(TWO_MODELS, Tenant(institution=VMU.institution, ceiling=both))
+    hard = next(one for one in places if one["kind"] == "ResourceQuota")["spec"]["hard"]
+    assert hard["requests.nvidia.com/gpu"] == "5"
 
 
 def test_the_walls_around_an_institution_are_the_reviewed_ones() -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.kube.manifests import Site, amounts, anchor, begun, pod, secret, service, settled
+from backends.kube.manifests import Device, Site, amounts, anchor, begun, pod, secret, service, settled
 from backends.kube.naming import FIRST_UID, HEAD, UIDS, WORKER, uid_of
 from operations.ports.backend import Credentials, Leaf
 from registry.ids import SLUG_PATTERN, CenterId, EnvironmentId, InstitutionId, NodeId, ProjectId, RequestId, Seconds
@@ -24,7 +24,7 @@ REQUEST: Final = RequestId("abcdefghijklmnopqrstuvwxyz")
 SITE: Final = Site(
     center=CenterId("haiphong"),
     images={EnvironmentId("default"): "images.example/dask@sha256:0123"},
-    devices={GpuModel("a100"): "nvidia.com/gpu"},
+    devices={GpuModel("a100"): Device(resource="nvidia.com/gpu")},
     priority_class="haidang-cluster",
     namespace="haidang-system",
 )

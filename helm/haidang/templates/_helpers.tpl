@@ -215,11 +215,16 @@ version = {{ $environment.version | quote }}
 python = {{ $environment.python | quote }}
 distributed = {{ $environment.distributed | quote }}
 {{- end }}
-{{- with .Values.devices }}
+{{- range $model, $device := .Values.devices }}
 
-[devices]
-{{- range $model, $resource := . }}
-{{ $model }} = {{ $resource | quote }}
+[devices.{{ $model }}]
+resource = {{ $device.resource | quote }}
+{{- with $device.labels }}
+
+[devices.{{ $model }}.labels]
+{{- range $name, $value := . }}
+{{ $name | quote }} = {{ $value | quote }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
