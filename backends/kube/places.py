@@ -3,6 +3,7 @@
 These are second walls. What may run is decided by the center; here is what would stop it if the center were wrong.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from backends.kube.calls import Json
@@ -40,8 +41,12 @@ def _namespace(site: Site, institution: InstitutionId) -> Json:
 
 
 def _quota(site: Site, tenant: Tenant) -> Json:
-    """Return the most that the institution may hold over all pools; of devices it has none, nothing may be asked."""
-    ceiling = amounts(site, tenant.ceiling)
+    """Return the most that the institution may hold over all pools; of devices it has none, nothing may be asked.
+
+    A quota may also be of a model that the site does not have, or has no more: nobody can be given one of those.
+    """
+    known = tuple((model, count) for model, count in tenant.ceiling.gpus if model in site.devices)
+    ceiling = amounts(site, replace(tenant.ceiling, gpus=known))
     devices = {device.resource: "0" for device in site.devices.values()} | {
         name: count for name, count in ceiling.items() if name not in ("cpu", "memory")
     }

@@ -86,6 +86,13 @@ def test_what_is_not_well_cordoned_or_tainted_takes_no_new_work(node: dict[str, 
     assert machine.state is state
 
 
+def test_a_quota_of_a_model_that_the_site_does_not_have_keeps_no_place_from_being_made() -> None:
+    foreign = Resources(millicores=1000, memory=GIB, gpus=((GpuModel("h100"), 8),))
+    places = place(SITE, Tenant(institution=VMU.institution, ceiling=foreign))
+    hard = next(one for one in places if one["kind"] == "ResourceQuota")["spec"]["hard"]
+    assert hard["requests.nvidia.com/gpu"] == "0"
+
+
 MODEL: Final = "nvidia.com/gpu.product"
 TWO_MODELS: Final = replace(
     SITE,
