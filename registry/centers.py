@@ -16,9 +16,14 @@ class Tier(StrEnum):
 
 
 class NodeState(StrEnum):
-    """Whether a node takes new work; only a ready one counts as capacity."""
+    """Whether a node takes new work; only a ready one counts as capacity.
+
+    What runs on a pressed one stays: the machine is short of something that may be anybody's doing, and passes.
+    Workers leave one that is draining.
+    """
 
     READY = "ready"
+    PRESSED = "pressed"
     DRAINING = "draining"
     LOST = "lost"
 

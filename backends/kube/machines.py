@@ -18,8 +18,12 @@ POOL: Final = "haidang/pool"
 TIER: Final = "haidang/tier"
 _FINISHED: Final = frozenset({"Succeeded", "Failed"})
 _KEEPS_AWAY: Final = frozenset({"NoSchedule", "NoExecute"})
-_OUR_OWN: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+_NOT_WELL: Final = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
 """Taints of nodes that are not well, which is told by their condition."""
+_SHORT: Final = frozenset(
+    f"node.kubernetes.io/{lack}" for lack in ("disk-pressure", "memory-pressure", "pid-pressure", "network-unavailable")
+)
+"""Taints that come and go with what runs on a node: whoever fills a disk there must not send all others away."""
 Models = Mapping[GpuModel, str]
 """The resource that one GPU is, for each model that a node has."""
 
@@ -51,9 +55,10 @@ def _machine(site: Site, node: Json, held: Sequence[Json]) -> Machine:
 def _state(node: Json) -> NodeState:
     if not is_ready(node):
         return NodeState.LOST
-    taints = node["spec"].get("taints", ())
-    tainted = any(taint["effect"] in _KEEPS_AWAY and taint["key"] not in _OUR_OWN for taint in taints)
-    return NodeState.DRAINING if node["spec"].get("unschedulable") or tainted else NodeState.READY
+    taints = {taint["key"] for taint in node["spec"].get("taints", ()) if taint["effect"] in _KEEPS_AWAY} - _NOT_WELL
+    if node["spec"].get("unschedulable") or taints - _SHORT:
+        return NodeState.DRAINING
+    return NodeState.PRESSED if taints else NodeState.READY
 
 
 def _models(site: Site, labels: Mapping[str, str]) -> Models:

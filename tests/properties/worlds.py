@@ -27,7 +27,7 @@ def amounts(draw: st.DrawFn, largest: int = 8) -> Resources:
 
 @st.composite
 def nodes(draw: st.DrawFn) -> list[Node]:
-    states = st.sampled_from([NodeState.READY, NodeState.READY, NodeState.READY, NodeState.DRAINING])
+    states = st.sampled_from([NodeState.READY, NodeState.READY, NodeState.READY, NodeState.DRAINING, NodeState.PRESSED])
     capacities = draw(st.lists(amounts(), min_size=1, max_size=4))
     made = [a_node(f"n{number}", capacity, state=draw(states)) for number, capacity in enumerate(capacities)]
     return [replace(node, places=draw(st.none() | st.integers(1, 9))) for node in made]

@@ -22,7 +22,12 @@ EMPTIED, OTHER = "n1", "n2"
 WORKER = cores(1, 2)
 
 
-def a_center(*slots: Process, room: int = 8, **changes: Any) -> Snapshot:  # noqa: ANN401 - `replace` checks them
+def a_center(
+    *slots: Process,
+    room: int = 8,
+    state: NodeState = NodeState.DRAINING,
+    **changes: Any,  # noqa: ANN401 - `replace` checks them
+) -> Snapshot:
     """Return a center of one cluster whose head and some workers are on a draining node, beside another with room."""
     request = replace(
         a_request(1, PROJECT, workers_min=2),
@@ -36,7 +41,7 @@ def a_center(*slots: Process, room: int = 8, **changes: Any) -> Snapshot:  # noq
     head = a_slot(1, 0, address="tls://head")
     held = {name: total(slot.shape for slot in (head, *slots) if slot.node == name) for name in (EMPTIED, OTHER)}
     nodes = [
-        replace(a_node(EMPTIED, state=NodeState.DRAINING), granted=held[EMPTIED]),
+        replace(a_node(EMPTIED, state=state), granted=held[EMPTIED]),
         replace(a_node(OTHER, cores(room, 32)), granted=held[OTHER]),
     ]
     return a_snapshot([*facts_of_a_center(nodes, [PROJECT]), request, head, *slots])
@@ -93,6 +98,13 @@ def test_a_cluster_that_ends_or_is_put_off_gets_nothing(changes: dict[str, Any])
 def test_a_gang_that_was_never_whole_is_not_moved() -> None:
     plan = decide(a_center(a_worker(1, EMPTIED), a_worker(2, OTHER, address=None), room=1), NOW)
     assert leaving(plan) == []
+
+
+def test_nobody_leaves_a_node_that_is_short_of_something_and_nobody_starts_there() -> None:
+    staying = a_center(a_worker(1, EMPTIED), a_worker(2, EMPTIED), state=NodeState.PRESSED)
+    assert not decide(staying, NOW)
+    (placement,) = decide(staying.with_facts([a_request(2, PROJECT)]), NOW).placements
+    assert {process.node for process in placement.processes} == {OTHER}
 
 
 def test_who_has_left_is_asked_nothing_more() -> None:

@@ -26,6 +26,7 @@ from tests.paths import Pod, is_let_in, is_let_out, may_speak
 from tests.unit.test_kube_manifests import SITE
 
 GOLDEN: Final = ROOT / "tests" / "golden" / "kubernetes-place.json"
+PRESSURE: Final = {"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}
 VMU: Final = Tenant(
     institution=InstitutionId("vmu"),
     ceiling=Resources(millicores=32_500, memory=128 * GIB, gpus=((GpuModel("a100"), 2),)),
@@ -79,6 +80,10 @@ def test_a_node_that_others_overcommit_offers_nothing_and_one_without_a_pool_is_
         (a_node(taints=[{"key": "teaching", "effect": "NoSchedule"}]), NodeState.DRAINING),
         (a_node(taints=[{"key": "teaching", "effect": "PreferNoSchedule"}]), NodeState.READY),
         (a_node(taints=[{"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}]), NodeState.READY),
+        (a_node(taints=[PRESSURE]), NodeState.PRESSED),
+        (a_node(taints=[PRESSURE], unschedulable=True), NodeState.DRAINING),
+        (a_node(taints=[PRESSURE, {"key": "teaching", "effect": "NoSchedule"}]), NodeState.DRAINING),
+        (a_node(taints=[PRESSURE], ready=False), NodeState.LOST),
     ],
 )
 def test_what_is_not_well_cordoned_or_tainted_takes_no_new_work(node: dict[str, Any], state: NodeState) -> None:

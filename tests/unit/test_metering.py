@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from backends.simulated import SimulatedBackend
 from operations.cycle import run_cycle
 from operations.follower import Follower
@@ -166,6 +168,19 @@ def test_use_on_a_pool_that_is_drained_counts_as_a_part_of_what_is_drained() -> 
     center.store.transact(settle, worker, DEFAULT_POLICY, now=center.clock.now())
     used = {day.share: day.ppm_seconds for day in center.follower.catch_up().days.values()}
     assert used == {"vmu": 125_000 * 100, PROJECT: 125_000 * 100}
+
+
+@pytest.mark.parametrize("state", NodeState)
+def test_a_worker_that_dies_comes_back_to_its_node_only_while_that_is_ready(state: NodeState) -> None:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    center.start(workers=2)
+    capacity = cores(8, 64)
+    seed(center.store, a_node(capacity=capacity, state=state), a_share(CENTER, capacity, parent=None))
+    center.backend.kill(seen(center, 1).name)
+    center.reconcile()
+    is_back = center.slot(1).incarnation == 2 and center.slot(1).released is None
+    assert is_back is (state is NodeState.READY)
 
 
 def seen(center: SmallCenter, ordinal: int) -> ObservedProcess:
