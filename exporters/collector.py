@@ -17,7 +17,7 @@ from operations.ports.office import EntrySum, Office, WaitCount
 from operations.ports.outside import Clock, Pulse
 from operations.ports.store import Store, StoreUnavailableError
 from registry.centers import Center, Pool
-from registry.ids import BEGINNING, InstitutionId, Mark, Seconds
+from registry.ids import BEGINNING, InstitutionId, Mark
 from registry.people import EVERYTHING
 from scheduler.snapshot import Snapshot
 
@@ -39,16 +39,14 @@ class Collector:
         *,
         clock: Clock,
         nanoseconds: Callable[[], int],
-        last_cycle: Callable[[], Seconds | None],
-        last_reconcile: Callable[[], Seconds | None],
+        pulse: Callable[[], Pulse],
     ) -> None:
         """Take what is read and what tells the time: `nanoseconds` from any origin, and when the loops went round."""
         self._store: Final = store
         self._follower: Final = follower
         self._clock: Final = clock
         self._nanoseconds: Final = nanoseconds
-        self._last_cycle: Final = last_cycle
-        self._last_reconcile: Final = last_reconcile
+        self._pulse: Final = pulse
         self._lock: Final = Lock()
         self._horizon: Mark = BEGINNING
         self._final = Totals()
@@ -71,13 +69,7 @@ class Collector:
             began = self._nanoseconds()
             picture = self._look()
             taken = self._nanoseconds() - began
-        return Scrape(
-            picture=picture,
-            now=self._clock.now(),
-            reading_nanoseconds=taken,
-            last_cycle=self._last_cycle(),
-            last_reconcile=self._last_reconcile(),
-        )
+        return Scrape(picture=picture, now=self._clock.now(), reading_nanoseconds=taken, pulse=self._pulse())
 
     def _look(self) -> Picture:
         try:
@@ -113,15 +105,9 @@ class LoopCollector:
 
     def collect(self) -> Iterable[Metric]:
         """Return the age of each loop."""
-        now, pulse = self._clock.now(), self._pulse()
+        now = self._clock.now()
         nothing = Picture(seen=now, snapshot=Snapshot(), center=None, pools=(), institutions=(), totals=Totals())
-        scrape = Scrape(
-            picture=nothing,
-            now=now,
-            reading_nanoseconds=0,
-            last_cycle=pulse.cycle,
-            last_reconcile=pulse.reconciled,
-        )
+        scrape = Scrape(picture=nothing, now=now, reading_nanoseconds=0, pulse=self._pulse())
         return [family.metric(scrape) for family in LOOPS]
 
 

@@ -243,14 +243,21 @@ LOOPS: Final = (
         kind=Kind.GAUGE,
         says="Time since this process last finished a scheduling cycle; absent before the first.",
         source=Source.PROCESS,
-        read=readings.age(attrgetter("last_cycle")),
+        read=readings.age(attrgetter("pulse.cycle")),
     ),
     Amount(
         name="haidang_reconcile_age_seconds",
         kind=Kind.GAUGE,
         says="Time since this process last finished reconciling; absent before the first time.",
         source=Source.PROCESS,
-        read=readings.age(attrgetter("last_reconcile")),
+        read=readings.age(attrgetter("pulse.reconciled")),
+    ),
+    Amount(
+        name="haidang_tend_age_seconds",
+        kind=Kind.GAUGE,
+        says="Time since this process last followed machines and kept tenants' places; absent where there are none.",
+        source=Source.PROCESS,
+        read=readings.age(attrgetter("pulse.tended")),
     ),
 )
 

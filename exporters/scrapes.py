@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from exporters.totals import Totals
+from operations.ports.outside import Pulse
 from registry.centers import Pool
 from registry.ids import CenterId, InstitutionId, PoolId, Seconds
 from registry.tags import UNREPORTED
@@ -40,5 +41,4 @@ class Scrape:
     picture: Picture
     now: Seconds
     reading_nanoseconds: int
-    last_cycle: Seconds | None
-    last_reconcile: Seconds | None
+    pulse: Pulse

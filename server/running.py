@@ -195,6 +195,5 @@ def _collector(center: Center) -> Collector:
         center.follower,
         clock=center.inside.clock,
         nanoseconds=time.monotonic_ns,
-        last_cycle=lambda: center.pulse().cycle,
-        last_reconcile=lambda: center.pulse().reconciled,
+        pulse=center.pulse,
     )

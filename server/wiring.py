@@ -113,7 +113,12 @@ class Controller:
         """Return when the loops last went round; those of a controller that stands by do not."""
         if self._lease is not None and not self._lease.holds():
             return Pulse()
-        return Pulse(began=self._began, cycle=self._cycle.last_success, reconciled=self._reconciler.last_success)
+        return Pulse(
+            began=self._began,
+            cycle=self._cycle.last_success,
+            reconciled=self._reconciler.last_success,
+            tended=self._tending.last_success or self._began if self._tending is not None else None,
+        )
 
     def is_well(self) -> bool:
         """Tell whether no loop is late, nor any news of whose turn it is."""

@@ -12,6 +12,7 @@ from exporters.collector import Collector
 from exporters.totals import WAIT_BOUNDS
 from operations.follower import Follower
 from operations.ports.office import EntrySum, Office, WaitCount
+from operations.ports.outside import Pulse
 from operations.ports.store import Facts, Listener, Store, StoreUnavailableError
 from registry.ids import Mark, Seconds
 from registry.people import Scope
@@ -104,6 +105,5 @@ def a_collector(store: Store[Office], clock: SteppedClock | None = None) -> Coll
         Follower(store, DEFAULT_POLICY),
         clock=clock or SteppedClock(),
         nanoseconds=lambda: 0,
-        last_cycle=lambda: None,
-        last_reconcile=lambda: None,
+        pulse=Pulse,
     )

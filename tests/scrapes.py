@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporters.scrapes import Picture, Scrape
 from exporters.totals import Totals
 from operations.ports.office import EntrySum, WaitCount
+from operations.ports.outside import Pulse
 from quotas.ledger import EntryKind, Usage
 from registry.centers import Node, NodeState, Pool, Tier
 from registry.ids import AllocationId, InstitutionId, MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds
@@ -47,8 +48,7 @@ def a_scrape(picture: Picture) -> Scrape:
         picture=picture,
         now=NOW,
         reading_nanoseconds=12_500_000,
-        last_cycle=Seconds(NOW - 3),
-        last_reconcile=None,
+        pulse=Pulse(cycle=Seconds(NOW - 3)),
     )
 
 

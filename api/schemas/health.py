@@ -12,20 +12,26 @@ from registry.ids import Seconds
 class HealthOut(Open):
     """The center answers. An age is how long ago a loop came to the end of a round.
 
-    It is null before it did, and where other processes run the loops. The center is `late` when a loop has not come
-    round for a minute, or the database that several processes share does not answer: something is away.
+    It is null before it did, where other processes run the loops, and of tending where there are no machines to follow.
+    The center is `late` when a loop has not come round for a minute, or the database that several processes share does
+    not answer: something is away.
     """
 
     status: Literal["ok", "late"]
     cycle_age_seconds: int | None = Field(ge=0)
     reconcile_age_seconds: int | None = Field(ge=0)
+    tend_age_seconds: int | None = Field(ge=0)
 
     @classmethod
     def from_pulse(cls, pulse: Pulse, now: Seconds) -> "HealthOut":
         """Return the ages at a moment."""
-        cycle, reconcile = _age(pulse.cycle, now), _age(pulse.reconciled, now)
         late = pulse.is_late(now) or not pulse.store_answers
-        return cls(status="late" if late else "ok", cycle_age_seconds=cycle, reconcile_age_seconds=reconcile)
+        return cls(
+            status="late" if late else "ok",
+            cycle_age_seconds=_age(pulse.cycle, now),
+            reconcile_age_seconds=_age(pulse.reconciled, now),
+            tend_age_seconds=_age(pulse.tended, now),
+        )
 
 
 def _age(then: Seconds | None, now: Seconds) -> int | None:

@@ -8,7 +8,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from backends.kube.calls import CallRefusedError, Calls, Json
 from backends.kube.losses import NODES
-from backends.kube.machines import machines
+from backends.kube.machines import flaw, machines
 from backends.kube.manifests import Site
 from backends.kube.naming import CENTER, INSTITUTION, REQUEST
 from backends.kube.places import place
@@ -36,6 +36,7 @@ class KubeGrounds:
         self._listeners: list[Callable[[], None]] = []
         self._calls = calls
         self._site = site
+        self._flaws: dict[str, str] = {}
         self._nodes = Watched(calls, NODES, kind="Node", selector="", changed=changed)
         self._others = Watched(calls, "/api/v1/pods", kind="Pod", selector=f"!{REQUEST}", changed=changed)
         selector = f"{CENTER}={site.center},{INSTITUTION}"
@@ -63,8 +64,13 @@ class KubeGrounds:
             wake()
 
     def machines(self) -> tuple[Machine, ...]:
-        """Return the nodes that carry the label of a pool."""
-        return machines(self._site, self._nodes.objects(), self._others.objects())
+        """Return the nodes that carry the label of a pool; one that is left out is told about once."""
+        nodes = self._nodes.objects()
+        flaws = {node["metadata"]["name"]: said for node in nodes if (said := flaw(node))}
+        for name, said in flaws.items() - self._flaws.items():
+            log.warning("a node is left out because of a label", node=name, label=said)
+        self._flaws = flaws
+        return machines(self._site, nodes, self._others.objects())
 
     def keep(self, tenants: Sequence[Tenant]) -> None:
         """Create what is missing and mend what differs, each place by itself."""

@@ -1,5 +1,6 @@
 """The nodes of a Kubernetes cluster as machines of the center: their pool, what is left there, and if they are well."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
@@ -11,7 +12,7 @@ from backends.kube.losses import is_ready
 from backends.kube.manifests import Site
 from operations.ports.grounds import Machine
 from registry.centers import NodeState, Tier
-from registry.ids import NodeId, PoolId
+from registry.ids import SLUG_PATTERN, NodeId, PoolId
 from registry.resources import MILLI, NOTHING, GpuModel, Resources, total
 
 POOL: Final = "haidang/pool"
@@ -28,13 +29,27 @@ Models = Mapping[GpuModel, str]
 """The resource that one GPU is, for each model that a node has."""
 
 
+def flaw(node: Json) -> str | None:
+    """Return what of a node's labels cannot be meant, if anything."""
+    labels = node["metadata"].get("labels", {})
+    pool, tier = labels.get(POOL), labels.get(TIER, Tier.CLOUD)
+    if pool and not re.fullmatch(SLUG_PATTERN, pool):
+        return f"{POOL} is {pool}, which is no name of a pool"
+    if pool and tier not in frozenset(Tier):
+        return f"{TIER} is {tier}, and not one of {', '.join(Tier)}"
+    return None
+
+
 def machines(site: Site, nodes: Iterable[Json], others: Iterable[Json]) -> tuple[Machine, ...]:
-    """Return the nodes that carry the label of a pool, each with what the pods of others leave of it."""
+    """Return the nodes that carry the label of a pool, each with what the pods of others leave of it.
+
+    One whose labels have a flaw is left out: nobody knows where it belongs.
+    """
     held: dict[str, list[Json]] = {}
     for pod in others:
         if (node := pod["spec"].get("nodeName")) and pod.get("status", {}).get("phase") not in _FINISHED:
             held.setdefault(node, []).append(pod)
-    ours = (node for node in nodes if node["metadata"].get("labels", {}).get(POOL))
+    ours = (node for node in nodes if node["metadata"].get("labels", {}).get(POOL) and flaw(node) is None)
     return tuple(_machine(site, node, held.get(node["metadata"]["name"], [])) for node in ours)
 
 
@@ -67,13 +82,19 @@ def _models(site: Site, labels: Mapping[str, str]) -> Models:
 
 
 def _requests(models: Models, pod: Json) -> Resources:
-    """Return what a pod holds: its containers at once, or the largest of those that run before them."""
+    """Return what a pod holds: all that stays at once, or the most that is needed while it comes to that.
+
+    It is begun in order. A sidecar stays from its turn on; what is no sidecar ends before the next begins.
+    """
     spec = pod["spec"]
-    together = total(_asked(models, one) for one in spec["containers"])
-    before = (_asked(models, one) for one in spec.get("initContainers", ()))
-    for one in before:
-        together = together.most(one)
-    return together + _resources(models, spec.get("overhead", {}))
+    sidecars = before = NOTHING
+    for one in spec.get("initContainers", ()):
+        if one.get("restartPolicy") == "Always":
+            sidecars += _asked(models, one)
+        else:
+            before = before.most(sidecars + _asked(models, one))
+    together = sidecars + total(_asked(models, one) for one in spec["containers"])
+    return together.most(before) + _resources(models, spec.get("overhead", {}))
 
 
 def _asked(models: Models, container: Json) -> Resources:

@@ -46,18 +46,20 @@ LATE_SECONDS: Final = 60
 class Pulse:
     """When each loop last came to the end of a round; None before its first, and in a process that does not act.
 
-    `began` is when this process began to act, if it does. `store_answers` is what a process knows of the store that
-    others write, too; one that writes it alone knows nothing else.
+    `began` is when this process began to act, if it does. `tended` is of the loop that follows machines and keeps
+    tenants' places: before its first round it is the beginning, and None where there is no such loop. `store_answers`
+    is what a process knows of the store that others write, too; one that writes it alone knows nothing else.
     """
 
     began: Seconds | None = None
     cycle: Seconds | None = None
     reconciled: Seconds | None = None
+    tended: Seconds | None = None
     store_answers: bool = True
 
     def is_late(self, now: Seconds) -> bool:
         """Tell whether a loop is late; one that has come to the end of no round is, counted from its beginning."""
         if self.began is None:
             return False
-        rounds = (self.cycle or self.began, self.reconciled or self.began)
+        rounds = (self.cycle or self.began, self.reconciled or self.began, self.tended or now)
         return now - min(rounds) >= LATE_SECONDS

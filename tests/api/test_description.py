@@ -152,10 +152,11 @@ def test_health_tells_how_long_ago_each_loop_went_round(front: Front) -> None:
         "status": "ok",
         "cycle_age_seconds": None,
         "reconcile_age_seconds": None,
+        "tend_age_seconds": None,
     }
-    pulse = Pulse(cycle=Seconds(NOW - 3), reconciled=Seconds(NOW + 1))
+    pulse = Pulse(cycle=Seconds(NOW - 3), reconciled=Seconds(NOW + 1), tended=Seconds(NOW - 4))
     told = HealthOut.from_pulse(pulse, Seconds(NOW))
-    assert (told.cycle_age_seconds, told.reconcile_age_seconds) == (3, 0)
+    assert (told.cycle_age_seconds, told.reconcile_age_seconds, told.tend_age_seconds) == (3, 0, 4)
 
 
 def test_health_is_told_while_every_thread_waits_for_the_database(front: Front) -> None:
@@ -182,6 +183,8 @@ def test_health_is_told_while_every_thread_waits_for_the_database(front: Front) 
         (Pulse(began=Seconds(NOW - 600), cycle=NOW), "late"),
         (Pulse(began=Seconds(NOW - 600), cycle=NOW, reconciled=Seconds(NOW - 59)), "ok"),
         (Pulse(began=Seconds(NOW - 600), cycle=Seconds(NOW - 60), reconciled=NOW), "late"),
+        (Pulse(began=Seconds(NOW - 600), cycle=NOW, reconciled=NOW, tended=Seconds(NOW - 59)), "ok"),
+        (Pulse(began=Seconds(NOW - 600), cycle=NOW, reconciled=NOW, tended=Seconds(NOW - 60)), "late"),
     ],
 )
 def test_health_is_late_when_anything_is_away_that_this_process_needs(pulse: Pulse, status: str) -> None:

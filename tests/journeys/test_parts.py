@@ -47,6 +47,7 @@ def test_a_request_passes_from_part_to_part_without_waiting_for_a_clock(center: 
         "status": "ok",
         "cycle_age_seconds": None,
         "reconcile_age_seconds": None,
+        "tend_age_seconds": None,
     }
 
 

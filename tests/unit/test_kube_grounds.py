@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.kube.grounds import agrees
-from backends.kube.machines import machines
+from backends.kube.machines import flaw, machines
 from backends.kube.manifests import Device
 from backends.kube.naming import CENTER, COMM_PORT, INSTITUTION, REQUEST, ROLE, STATE_PORT
 from backends.kube.places import CLIENT, place
@@ -69,6 +69,34 @@ def test_a_node_that_others_overcommit_offers_nothing_and_one_without_a_pool_is_
     unlabelled = a_node()
     unlabelled["metadata"]["labels"] = {}
     assert machines(SITE, [unlabelled], ()) == ()
+
+
+def test_a_node_whose_labels_cannot_be_meant_is_left_out_and_all_others_are_followed() -> None:
+    for label in ({"haidang/tier": "gpu"}, {"haidang/pool": "Main_1"}):
+        flawed = a_node(labels=label)
+        flawed["metadata"]["name"] = "node-2"
+        assert [machine.id for machine in machines(SITE, [flawed, a_node()], ())] == ["node-1"]
+        assert next(iter(label)) in (flaw(flawed) or "")
+
+
+@pytest.mark.parametrize(
+    ("begun", "held"),
+    [
+        ([("300m", "Always")], 300 + 100),
+        ([("500m", None)], 500),
+        ([("300m", "Always"), ("500m", None)], 300 + 500),
+        ([("500m", None), ("300m", "Always")], 500),
+        ([("500m", None), ("300m", "Always"), ("300m", "Always")], 600 + 100),
+        ([("300m", "Always"), ("50m", None), ("300m", "Always")], 600 + 100),
+    ],
+)
+def test_a_sidecar_holds_its_part_from_its_turn_on(begun: list[tuple[str, str | None]], held: int) -> None:
+    containers = [
+        {"resources": {"requests": {"cpu": cpu}}} | ({"restartPolicy": policy} if policy else {})
+        for cpu, policy in begun
+    ]
+    (machine,) = machines(SITE, [a_node()], [a_pod("100m", "0", initContainers=containers)])
+    assert machine.capacity.millicores == 7910 - held
 
 
 @pytest.mark.parametrize(

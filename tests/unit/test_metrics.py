@@ -212,7 +212,7 @@ def test_an_entry_whose_pool_nobody_set_is_reported_as_such() -> None:
 
 def test_a_loop_that_never_went_round_has_no_age(busy: Series) -> None:
     assert value(busy, "haidang_cycle_age_seconds") == 3
-    assert not [name for name, _ in busy if name == "haidang_reconcile_age_seconds"]
+    assert not [name for name, _ in busy if name in {"haidang_reconcile_age_seconds", "haidang_tend_age_seconds"}]
     assert value(busy, "haidang_snapshot_age_seconds") == 2
     assert value(busy, "haidang_scrape_duration_seconds") == 0.0125
 
