@@ -45,31 +45,45 @@ def put_node(work: Office, plan: NodePlan) -> Node | Refused:
 
     What runs on a node that becomes smaller keeps its place until it leaves.
     """
-    pools = _lock_pools(work)
+    pools = lock_pools(work)
     if plan.pool not in {pool.id for pool in pools}:
         return Refused(reasons=(NotThere(field="pool", id=plan.pool),))
     before = work.nodes.get(plan.id)
     if before and before.pool != plan.pool and before.granted != NOTHING:
         return Refused(reasons=(NodeBusy(node=plan.id, pool=before.pool),))
     state = before.state if before else NodeState.READY
-    work.nodes.put(Node(id=plan.id, pool=plan.pool, capacity=plan.capacity, state=state, places=plan.places))
-    touched = {plan.pool} | ({before.pool} if before else set())
-    for pool in pools:
-        if pool.id in touched:
-            _refit(work, pool)
+    after = Node(id=plan.id, pool=plan.pool, capacity=plan.capacity, state=state, places=plan.places)
+    write_nodes(work, pools, [(before, after)])
     return _again(work, plan.id)
 
 
 def set_node_state(work: Office, node_id: NodeId, state: NodeState) -> Node | Refused:
     """Let a node take new work, or none; what runs there goes on."""
-    pools = _lock_pools(work)
+    pools = lock_pools(work)
     node = work.nodes.get(node_id)
     if node is None:
         return Refused(reasons=(Unknown(what="node"),))
     if node.state is not state:
-        work.nodes.put(replace(node, state=state))
-        _refit(work, next(pool for pool in pools if pool.id == node.pool))
+        write_nodes(work, pools, [(node, replace(node, state=state))])
     return _again(work, node_id)
+
+
+def lock_pools(work: Office) -> tuple[Pool, ...]:
+    """Lock every pool, because a node may be just moving between any two, and return them."""
+    pools = work.facilities.pools()
+    work.capacity.lock([pool.id for pool in pools])
+    return pools
+
+
+def write_nodes(work: Office, pools: Iterable[Pool], changes: Iterable[tuple[Node | None, Node]]) -> None:
+    """Write nodes, each with what it was before, and then once for each locked pool that lost or got one its share."""
+    touched: set[PoolId] = set()
+    for before, after in changes:
+        work.nodes.put(after)
+        touched |= {after.pool} if before is None else {before.pool, after.pool}
+    for pool in pools:
+        if pool.id in touched:
+            _refit(work, pool)
 
 
 def see_node(work: Office, node: NodeId) -> Node | Refused:
@@ -92,13 +106,6 @@ def center_quota(nodes: Iterable[Node]) -> Quota:
     ready = total(node.capacity for node in nodes if node.state is NodeState.READY)
     others = total(node.granted for node in nodes if node.state is not NodeState.READY)
     return Quota(nominal=ready, borrowing=others)
-
-
-def _lock_pools(work: Office) -> tuple[Pool, ...]:
-    """Lock every pool, because a node may be just moving between any two, and return them."""
-    pools = work.facilities.pools()
-    work.capacity.lock([pool.id for pool in pools])
-    return pools
 
 
 def _refit(work: Office, pool: Pool) -> None:

@@ -1,9 +1,12 @@
 """One look at the cluster's own list of machines, which the center's nodes follow, and at the places of its tenants."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from operations.facilities import NodePlan, put_node, put_pool, set_node_state
+import structlog
+
+from operations.facilities import lock_pools, put_pool, write_nodes
 from operations.ports.grounds import Grounds, Machine, Tenant
 from operations.ports.office import Office
 from operations.ports.store import Store
@@ -13,6 +16,8 @@ from registry.people import EVERYTHING
 from registry.resources import NOTHING, Resources
 
 _ALL: Final = 1_000_000
+
+log = structlog.get_logger()
 
 
 def tend_once(store: Store[Office], grounds: Grounds) -> None:
@@ -29,15 +34,14 @@ def tend_once(store: Store[Office], grounds: Grounds) -> None:
 
 def differs(work: Office, machines: Sequence[Machine]) -> bool:
     """Tell whether any node is not what its machine is: asked before the pools are locked."""
-    nodes = {node.id: node for node in _nodes(work)}
-    gone = nodes.keys() - {machine.id for machine in machines}
-    return any(nodes[name].state is not NodeState.LOST for name in gone) or any(
-        not _agrees(machine, nodes.get(machine.id)) for machine in machines
-    )
+    return any(True for _ in _changes(machines, _nodes(work)))
 
 
 def follow_machines(work: Office, machines: Sequence[Machine]) -> None:
-    """Make pools and nodes what the machines are; a node without a machine is lost, and what it ran is billed."""
+    """Make pools and nodes what the machines are; a node without a machine is lost, and what it ran is billed.
+
+    Only what differs is written, and each pool's share follows once: whoever decides waits for these locks.
+    """
     center = work.facilities.center()
     assert center is not None
     known = {pool.id for pool in work.facilities.pools()}
@@ -45,12 +49,13 @@ def follow_machines(work: Office, machines: Sequence[Machine]) -> None:
         if machine.pool not in known:
             known.add(machine.pool)
             put_pool(work, Pool(id=machine.pool, center=center.id, tier=machine.tier, name=machine.pool))
-        put_node(work, NodePlan(id=machine.id, pool=machine.pool, capacity=machine.capacity, places=machine.places))
-        set_node_state(work, machine.id, machine.state)
-    present = {machine.id for machine in machines}
-    for node in _nodes(work):
-        if node.id not in present:
-            set_node_state(work, node.id, NodeState.LOST)
+    pools = lock_pools(work)
+    changes = tuple(_changes(machines, _nodes(work)))
+    wanted = {machine.id: machine.pool for machine in machines}
+    for _, node in changes:
+        if node.pool != (pool := wanted.get(node.id, node.pool)):
+            log.warning("a node moves to another pool when nothing runs there", node=node.id, pool=node.pool, to=pool)
+    write_nodes(work, pools, changes)
 
 
 def tenants(work: Office) -> tuple[Tenant, ...]:
@@ -68,12 +73,29 @@ def tenants(work: Office) -> tuple[Tenant, ...]:
     return tuple(Tenant(institution=one, ceiling=ceiling) for one, ceiling in sorted(ceilings.items()))
 
 
-def _agrees(machine: Machine, node: Node | None) -> bool:
-    return node is not None and (node.pool, node.capacity, node.state, node.places) == (
-        machine.pool,
-        machine.capacity,
-        machine.state,
-        machine.places,
+def _changes(machines: Iterable[Machine], nodes: Iterable[Node]) -> Iterator[tuple[Node | None, Node]]:
+    """Yield each node that is not what its machine makes of it, as it is and as it is to be."""
+    known = {node.id: node for node in nodes}
+    for machine in machines:
+        before = known.pop(machine.id, None)
+        if before != (after := _followed(machine, before)):
+            yield before, after
+    for node in known.values():
+        if node.state is not NodeState.LOST:
+            yield node, replace(node, state=NodeState.LOST)
+
+
+def _followed(machine: Machine, before: Node | None) -> Node:
+    """Return what a machine makes of its node; one on which something runs is emptied before it moves."""
+    granted = before.granted if before else NOTHING
+    stays = before is not None and before.pool != machine.pool and granted != NOTHING
+    return Node(
+        id=machine.id,
+        pool=before.pool if before and stays else machine.pool,
+        capacity=machine.capacity,
+        granted=granted,
+        state=NodeState.DRAINING if stays and machine.state is not NodeState.LOST else machine.state,
+        places=machine.places,
     )
 
 
