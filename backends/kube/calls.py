@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,13 +144,18 @@ class Calls:
         except (_BusyError, HTTPError, OSError) as error:
             raise BackendUnavailableError(f"Kubernetes does not answer: {error}") from error
 
-    def items(self, path: str, *, selector: str = "") -> tuple[list[Json], str]:
-        """Return all objects of a collection, page by page, and the version at which they were all true."""
+    def items(
+        self, path: str, *, selector: str = "", kept: Callable[[Json], Json] = lambda item: item
+    ) -> tuple[list[Json], str]:
+        """Return what is kept of all objects of a collection, and the version at which they were all true.
+
+        They come page by page, so that what is not kept is never there of all at once.
+        """
         found: list[Json] = []
         query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             page = self._ask("GET", path, query=query)
-            found += page.get("items") or []
+            found += map(kept, page.get("items") or ())
             if not (more := page["metadata"].get("continue")):
                 return found, str(page["metadata"]["resourceVersion"])
             query["continue"] = more

@@ -8,7 +8,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from backends.kube.calls import CallRefusedError, Calls, Json
 from backends.kube.losses import NODES
-from backends.kube.machines import flaw, machines
+from backends.kube.machines import flaw, machines, what_holds_room
 from backends.kube.manifests import Site
 from backends.kube.naming import CENTER, INSTITUTION, REQUEST
 from backends.kube.places import place
@@ -38,7 +38,9 @@ class KubeGrounds:
         self._site = site
         self._flaws: dict[str, str] = {}
         self._nodes = Watched(calls, NODES, kind="Node", selector="", changed=changed)
-        self._others = Watched(calls, "/api/v1/pods", kind="Pod", selector=f"!{REQUEST}", changed=changed)
+        self._others = Watched(
+            calls, "/api/v1/pods", kind="Pod", selector=f"!{REQUEST}", changed=changed, kept=what_holds_room
+        )
         selector = f"{CENTER}={site.center},{INSTITUTION}"
         self._places = [
             Watched(calls, f"{group}/{plural}", kind=kind, selector=selector, changed=changed)

@@ -53,6 +53,26 @@ def machines(site: Site, nodes: Iterable[Json], others: Iterable[Json]) -> tuple
     return tuple(_machine(site, node, held.get(node["metadata"]["name"], [])) for node in ours)
 
 
+def what_holds_room(pod: Json) -> Json:
+    """Return of a pod what is asked of it here: there may be ten thousand of others, and each is large."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    return {
+        "metadata": {name: metadata[name] for name in ("uid", "resourceVersion")},
+        "spec": {
+            "nodeName": spec.get("nodeName"),
+            "containers": [_sized(one) for one in spec["containers"]],
+            "initContainers": [_sized(one) for one in spec.get("initContainers", ())],
+            "overhead": spec.get("overhead", {}),
+        },
+        "status": {"phase": pod.get("status", {}).get("phase")},
+    }
+
+
+def _sized(container: Json) -> Json:
+    requests = container.get("resources", {}).get("requests", {})
+    return {"restartPolicy": container.get("restartPolicy"), "resources": {"requests": requests}}
+
+
 def _machine(site: Site, node: Json, held: Sequence[Json]) -> Machine:
     labels, allocatable = node["metadata"]["labels"], node.get("status", {}).get("allocatable", {})
     models = _models(site, labels)

@@ -21,19 +21,37 @@ _GONE: Final = 410
 log = structlog.get_logger()
 
 
+def without_history(item: Json) -> Json:
+    """Return an object without the lists of who set which field: half of it at times, and nobody here asks."""
+    metadata = {name: part for name, part in item["metadata"].items() if name != "managedFields"}
+    return {**item, "metadata": metadata}
+
+
 class Watched:
     """The objects of one collection by uid, kept current by a thread of its own.
+
+    `kept` says what of an object is held in memory: `uid` and `resourceVersion` at least.
 
     After each watch everything is listed anew, so that whatever a stream may have missed is found. What this process
     wrote itself is known at once by `put` and `drop`, before the stream tells it.
     """
 
-    def __init__(self, calls: Calls, path: str, *, kind: str, selector: str, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        calls: Calls,
+        path: str,
+        *,
+        kind: str,
+        selector: str,
+        changed: Callable[[], None],
+        kept: Callable[[Json], Json] = without_history,
+    ) -> None:
         self._calls = calls
         self._path = path
         self._kind = kind
         self._selector = selector
         self._changed = changed
+        self._kept = kept
         self._lock = threading.Lock()
         self._objects: dict[str, Json] = {}
         self._dropped: dict[str, float] = {}
@@ -97,7 +115,7 @@ class Watched:
                 self._closing.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - it spreads load, it protects nothing
 
     def _list(self) -> str:
-        items, version = self._calls.items(self._path, selector=self._selector)
+        items, version = self._calls.items(self._path, selector=self._selector, kept=self._kept)
         # The items of a list do not say of what kind they are.
         listed = {item["metadata"]["uid"]: {**item, "kind": self._kind} for item in items}
         with self._lock:
@@ -131,7 +149,7 @@ class Watched:
         uid = item["metadata"]["uid"]
         known = self._objects.get(uid)
         if uid not in self._dropped and (known is None or _version(known) < _version(item)):
-            self._objects[uid] = item
+            self._objects[uid] = self._kept(item)
 
     def _pause_following(self) -> None:
         with self._lock:

@@ -13,11 +13,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes.client import ApiClient, Configuration
+from structlog.testing import capture_logs
 
 from backends.kube import watching
 from backends.kube.calls import CallRefusedError, Calls, Pace
+from backends.kube.grounds import KubeGrounds
+from backends.kube.manifests import Site
 from backends.kube.watching import Watched
 from operations.ports.backend import BackendUnavailableError
+from registry.ids import CenterId
 from tests.ordered import until
 
 PODS = "/api/v1/pods"
@@ -191,6 +195,49 @@ def test_changes_are_followed_from_the_list_on(server: type[Any], watched: Watch
     watched.start()
     until(lambda: names(watched) == {"b"}, 5)
     assert server.heard[1][2]["resourceVersion"] == ["1"]
+
+
+def test_nothing_is_held_in_memory_of_who_set_which_field(server: type[Any], watched: Watched) -> None:
+    pods = [a_pod(name, version) for version, name in enumerate("abc", start=1)]
+    for pod in pods:
+        pod["metadata"]["managedFields"] = [{"manager": "kubelet"}]
+    listed = {"metadata": {"resourceVersion": "1"}, "items": pods[:1]}
+    server.answers[:] = [saying(200, listed), telling(change("ADDED", pods[1]), then_wait=5)]
+    watched.start()
+    until(lambda: names(watched) == {"a", "b"}, 5)
+    watched.put(pods[2])
+    assert names(watched) == {"a", "b", "c"}
+    assert not [one for one in watched.objects() if "managedFields" in one["metadata"]]
+
+
+def a_cluster(asked: Asked) -> None:
+    """Answer with a node, one with a flaw, and a pod of others; nothing happens there."""
+    if "watch" in asked.path:
+        asked.tell((), 5)
+        return
+    nodes, pods = a_list(1, "n1", "n2"), a_list(1, "web")
+    for node, tier in zip(nodes["items"], ("hpc", "gpu"), strict=True):
+        node["metadata"]["labels"] = {"haidang/pool": "main", "haidang/tier": tier}
+        node |= {"spec": {}, "status": {"allocatable": {"cpu": "8", "memory": "1Gi"}}}
+    container = {"name": "web", "image": "a", "resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}}
+    pods["items"][0] |= {"spec": {"nodeName": "n1", "containers": [container], "volumes": []}}
+    empty = a_list(1)
+    asked.say(200, {"/api/v1/nodes": nodes, PODS: pods}.get(asked.path.split("?")[0], empty))
+
+
+def test_grounds_hold_of_others_pods_what_they_read_and_tell_of_a_flaw_once(server: type[Any], calls: Calls) -> None:
+    server.answers[:] = [a_cluster]
+    grounds = KubeGrounds(calls, Site(center=CenterId("haiphong"), images={}))
+    grounds.start()
+    try:
+        with capture_logs() as logs:
+            seen = [grounds.machines() for _ in range(2)]
+        (pod,) = grounds._others.objects()
+    finally:
+        grounds.close()
+    assert [(machine.id, machine.capacity.millicores) for machine in (*seen[0], *seen[1])] == [("n1", 7000)] * 2
+    assert [one["node"] for one in logs if one["log_level"] == "warning"] == ["n2"]
+    assert "image" not in pod["spec"]["containers"][0]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.kube.grounds import agrees
-from backends.kube.machines import flaw, machines
+from backends.kube.machines import flaw, machines, what_holds_room
 from backends.kube.manifests import Device
 from backends.kube.naming import CENTER, COMM_PORT, INSTITUTION, REQUEST, ROLE, STATE_PORT
 from backends.kube.places import CLIENT, place
@@ -61,6 +61,23 @@ def test_a_node_offers_what_the_pods_of_others_leave_of_it() -> None:
     assert machine == Machine(
         id=NodeId("node-1"), pool=PoolId("gpu"), tier=Tier.HPC, capacity=left, state=NodeState.READY, places=108
     )
+
+
+def test_what_is_kept_of_a_pod_says_as_much_of_its_node_as_the_whole_pod() -> None:
+    device = {"resources": {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}}}
+    sidecar = {"resources": {"requests": {"cpu": "300m"}}, "restartPolicy": "Always"}
+    others = [
+        a_pod("250m", "128Mi", overhead={"cpu": "20m"}),
+        a_pod("1", "1Gi", phase="Succeeded"),
+        a_pod("1", "1Gi", node="node-2"),
+        a_pod("100m", "64Mi", initContainers=[sidecar, device, {}]),
+        {"spec": {"containers": [{}]}},
+    ]
+    for number, pod in enumerate(others):
+        pod["metadata"] = {"uid": str(number), "resourceVersion": "1", "annotations": {"much": "x" * 9999}}
+    kept = [what_holds_room(pod) for pod in others]
+    assert machines(SITE, [a_node()], kept) == machines(SITE, [a_node()], others)
+    assert "much" not in json.dumps(kept)
 
 
 def test_a_node_that_others_overcommit_offers_nothing_and_one_without_a_pool_is_not_ours() -> None:
