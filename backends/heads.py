@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
@@ -21,6 +22,7 @@ STALE_SECONDS: Final = 10.0
 LONGEST_SILENCE_SECONDS: Final = 60.0
 REST_FACTOR: Final = 10
 """How much longer a head is left alone than it took to answer: slow ones must not keep the threads from the others."""
+SLOW_SECONDS: Final = 1.0
 LONGEST_LOGGED: Final = 1000
 THREADS: Final = 8
 LARGEST_NAME: Final = 64
@@ -40,8 +42,43 @@ class _Head:
     draining: bool = False
     leaving: dict[str, float] = field(default_factory=dict)
     silences: int = 0
+    took: float = 0.0
+    drain_due: float = 0.0
+    drain_silences: int = 0
     answered: float = float("-inf")
     claim: HeadClaim | None = None
+
+
+class _Threads:
+    """A few threads that ask heads, at most half of them those that let one wait the last time.
+
+    However many tenants let their heads be silent or slow, there is a thread for those of others.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
+        self._for_slow = threading.Semaphore(THREADS // 2)
+
+    def begin(self, ask: Callable[[], None], *, is_slow: bool) -> bool:
+        """Ask soon; False if enough of the slow are being asked."""
+        if is_slow and not self._for_slow.acquire(blocking=False):
+            return False
+        self._threads.submit(partial(self._ask_slow, ask) if is_slow else ask)
+        return True
+
+    def close(self) -> None:
+        """Return when nobody is being asked any more."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def _ask_slow(self, ask: Callable[[], None]) -> None:
+        try:
+            ask()
+        finally:
+            self._for_slow.release()
+
+
+def _pause(silences: int) -> float:
+    return min(2.0**silences, LONGEST_SILENCE_SECONDS)
 
 
 class Heads:
@@ -52,9 +89,9 @@ class Heads:
         self._credentials: dict[RequestId, Credentials] = {}
         self._heads: dict[RequestId, _Head] = {}
         self._lock = threading.Lock()
-        # Drains have threads of their own: however many heads are silent, a shrink is asked for.
-        self._asking = ThreadPoolExecutor(THREADS, thread_name_prefix="heads")
-        self._draining = ThreadPoolExecutor(THREADS, thread_name_prefix="drains")
+        # Drains have threads of their own: however much there is to ask, a shrink does not wait for it.
+        self._asking = _Threads("heads")
+        self._draining = _Threads("drains")
 
     def know(self, request: RequestId, credentials: Credentials) -> None:
         """Learn how to reach a head."""
@@ -71,8 +108,8 @@ class Heads:
             for request, address in doors.items():
                 head = self._head(request, address)
                 if head is not None and not head.asking and head.due <= now:
-                    head.asking = True
-                    self._asking.submit(self._ask, request, head)
+                    is_slow = head.silences > 0 or head.took > SLOW_SECONDS
+                    head.asking = self._asking.begin(partial(self._ask, request, head), is_slow=is_slow)
             return {
                 request: head.claim
                 for request, head in self._heads.items()
@@ -82,7 +119,8 @@ class Heads:
     def drain(self, request: RequestId, address: Address, deadlines: Mapping[str, int]) -> bool:
         """Have a head asked to drain workers, in so many seconds each; False if nobody knows how to reach it.
 
-        Whoever is named while the head is being asked is asked for next, in one question with all others that were.
+        Whoever is named while the head is being asked is asked for next, in one question with all others that were. A
+        head that did not answer is asked again after a while, which grows.
         """
         now = time.monotonic()
         with self._lock:
@@ -90,15 +128,15 @@ class Heads:
             if head is None:
                 return False
             head.leaving |= {name: now + seconds for name, seconds in deadlines.items()}
-            if not head.draining:
-                head.draining = True
-                self._draining.submit(self._drain, request, head)
+            if not head.draining and head.drain_due <= now:
+                is_slow = head.drain_silences > 0
+                head.draining = self._draining.begin(partial(self._drain, request, head), is_slow=is_slow)
             return True
 
     def close(self) -> None:
         """Let go of threads and connections."""
-        for pool in (self._asking, self._draining):
-            pool.shutdown(wait=True, cancel_futures=True)
+        for threads in (self._asking, self._draining):
+            threads.close()
         for head in self._heads.values():
             head.door.close()
 
@@ -124,24 +162,34 @@ class Heads:
             changed = claim is not None and claim != head.claim
             if claim is None:
                 head.silences += 1
-                head.due = time.monotonic() + min(2.0**head.silences, LONGEST_SILENCE_SECONDS)
+                head.due = time.monotonic() + _pause(head.silences)
             else:
                 head.silences, head.answered, head.claim = 0, time.monotonic(), claim
+                head.took = head.answered - asked
                 rest = BUSY_SECONDS if claim.idle_since is None else IDLE_SECONDS
-                head.due = head.answered + max(rest, REST_FACTOR * (head.answered - asked))
+                head.due = head.answered + max(rest, REST_FACTOR * head.took)
         if changed:
             self._changed()
 
     def _drain(self, request: RequestId, head: _Head) -> None:
-        while leaving := self._next_to_leave(head):
-            for deadline, names in _by_deadline(leaving).items():
-                seconds = max(0, round(deadline - time.monotonic()))
-                question = {"workers": names, "deadline_seconds": seconds, "may_refuse": False}
-                try:
-                    answer = str(head.door.ask("POST", "/drain", question))
-                    log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
-                except NoAnswerError as error:
-                    log.warning("a head did not answer to a drain", request=request, error=str(error))
+        try:
+            while leaving := self._next_to_leave(head):
+                for deadline, names in _by_deadline(leaving).items():
+                    self._ask_to_drain(request, head, names, deadline)
+        except NoAnswerError as error:
+            log.warning("a head did not answer to a drain", request=request, error=str(error))
+            with self._lock:
+                head.draining = False
+                head.drain_silences += 1
+                head.drain_due = time.monotonic() + _pause(head.drain_silences)
+        else:
+            head.drain_silences = 0
+
+    def _ask_to_drain(self, request: RequestId, head: _Head, names: list[str], deadline: float) -> None:
+        seconds = max(0, round(deadline - time.monotonic()))
+        question = {"workers": names, "deadline_seconds": seconds, "may_refuse": False}
+        answer = str(head.door.ask("POST", "/drain", question))
+        log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
 
     def _next_to_leave(self, head: _Head) -> dict[str, float]:
         """Take everybody who was named meanwhile; nobody ends the asking, until the next step names somebody."""

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from backends.authority import ClusterAuthority
 from backends.door import LARGEST_ANSWER_BYTES, Door, NoAnswerError
-from backends.heads import LONGEST_LOGGED, REST_FACTOR, Heads, read_claim
+from backends.heads import LONGEST_LOGGED, REST_FACTOR, THREADS, Heads, read_claim
 from operations.ports.backend import Credentials
 from registry.ids import RequestId, Seconds
 from scheduler.requests import MOST_WORKERS
@@ -245,3 +245,30 @@ def test_a_head_does_not_fill_the_centers_log() -> None:
         (said,) = until(lambda: [line for line in logs if line["event"] == "drain"])
         heads.close()
     assert len(said["answer"]) <= LONGEST_LOGGED
+
+
+def test_however_many_heads_are_silent_another_is_asked_to_drain_within_seconds() -> None:
+    silent = [socket.create_server(("127.0.0.1", 0)) for _ in range(3 * THREADS)]
+    heads = Heads(lambda: None)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as victim:
+            knows = ClusterAuthority().issue(STRANGER, now=Seconds(int(time.time())), until=Seconds(2**31))
+
+            def drain(number: int, listening: socket.socket) -> None:
+                request = RequestId(f"{number:026}")
+                heads.know(request, knows)
+                assert heads.drain(request, listening.getsockname(), {"worker": 30, "other": 40})
+
+            for _ in range(20):  # as each pass of a reconciler names all that leave
+                for number, listening in enumerate(silent):
+                    drain(number, listening)
+                time.sleep(0.3)
+            began = time.monotonic()
+            drain(len(silent), victim)
+            victim.settimeout(30)
+            victim.accept()[0].close()
+            assert time.monotonic() - began < 10
+    finally:
+        for listening in silent:
+            listening.close()
+        heads.close()
