@@ -8,7 +8,7 @@ from operations.ports.backend import LAST_WORDS_BYTES, BackendUnavailableError
 
 LINES: Final = "1000"
 """The server counts lines from the end but bytes from the beginning; runtimes break lines, at 16 KiB."""
-ANSWER_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 1.5
 _NO_LONGER_THERE: Final = b"unable to retrieve container logs for "
 """What a kubelet says, as if it were the log, when it has removed the container."""
 SILENCE_SECONDS: Final = 60.0
@@ -25,30 +25,30 @@ class Tails:
 
     def hear(self, path: str, pod: Json) -> None:
         """Remember the end of a running pod's log, by the pod's own path, until the pod is forgotten."""
-        if words := self._now(path, pod):
+        if (words := self._now(path, pod)) is not None:
             self._heard[pod["metadata"]["uid"]] = words
 
     def of(self, path: str, pod: Json) -> bytes | None:
         """Return what was heard of a pod before it was deleted, else the end of its log; None if neither is there."""
-        return self._heard.get(pod["metadata"]["uid"]) or self._now(path, pod)
+        heard = self._heard.get(pod["metadata"]["uid"])
+        return (self._now(path, pod) if heard is None else heard) or None
 
     def forget(self, uid: str) -> None:
         """Forget what was heard of a pod."""
         self._heard.pop(uid, None)
 
     def _now(self, path: str, pod: Json) -> bytes | None:
+        """Return the end of a log, empty if nothing was printed; None if it cannot be read."""
         node = str(pod["spec"].get("nodeName", ""))
-        if not node or time.monotonic() - self._silent.get(node, float("-inf")) < SILENCE_SECONDS:
+        asked = time.monotonic()
+        if not node or asked - self._silent.get(node, float("-inf")) < SILENCE_SECONDS:
             return None
         try:
-            return self._read(path)
+            end = self._calls.end_of(f"{path}/log", {"tailLines": LINES}, most=LAST_WORDS_BYTES, seconds=ANSWER_SECONDS)
         except CallRefusedError:
             return None
         except BackendUnavailableError:
-            self._silent[node] = time.monotonic()
+            if time.monotonic() - asked >= ANSWER_SECONDS:  # whoever says no at once keeps nobody waiting
+                self._silent[node] = time.monotonic()
             return None
-
-    def _read(self, path: str) -> bytes | None:
-        query = {"tailLines": LINES}
-        end = self._calls.end_of(f"{path}/log", query, most=LAST_WORDS_BYTES, seconds=ANSWER_SECONDS)
-        return None if end.startswith(_NO_LONGER_THERE) else end or None
+        return None if end.startswith(_NO_LONGER_THERE) else end

@@ -92,7 +92,7 @@ def server() -> Iterator[type[Asked]]:
 
 @pytest.fixture
 def calls(server: type[Any]) -> Iterator[Calls]:
-    configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
+    configuration = Configuration(host=f"http://127.0.0.1:{server.port}", retries=0)
     configuration.proxy = None
     with ApiClient(configuration) as api:
         yield Calls(api, Pace(per_second=1000, burst=1000))
@@ -161,6 +161,16 @@ def test_a_long_list_is_read_page_by_page(server: type[Any], calls: Calls) -> No
     assert ([one["metadata"]["name"] for one in items], version) == (["a", "b", "c"], "7")
     assert server.heard[1][2]["continue"] == ["more"]
     assert all(heard[2]["labelSelector"] == ["x=y"] for heard in server.heard)
+
+
+def test_what_others_did_to_a_quota_at_the_same_moment_is_no_refusal(server: type[Any], calls: Calls) -> None:
+    told = {"reason": "Conflict", "message": "Operation cannot be fulfilled on resourcequotas: try again"}
+    server.answers[:] = [saying(409, json.dumps(told).encode()), saying(201, b'{"made": true}')]
+    assert calls.create(PODS, {}) == {"made": True}
+    told["reason"] = "AlreadyExists"
+    server.answers[:] = [saying(409, json.dumps(told).encode())]
+    with pytest.raises(CallRefusedError, match="AlreadyExists"):
+        calls.create(PODS, {})
 
 
 def test_of_a_text_the_end_is_kept_and_it_is_asked_for_once(server: type[Any], calls: Calls) -> None:

@@ -54,7 +54,7 @@ def world() -> Iterator[World]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    configuration = Configuration(host=f"http://127.0.0.1:{server.server_port}")
+    configuration = Configuration(host=f"http://127.0.0.1:{server.server_port}", retries=0)
     configuration.proxy = None
     with ApiClient(configuration) as api:
         world.tails = Tails(Calls(api, Pace(per_second=1000, burst=1000)))
@@ -126,8 +126,11 @@ def test_a_pod_without_a_log_says_nothing_about_its_node(world: World) -> None:
     assert world.of() == b"here\n"
 
 
-def test_a_node_that_does_not_answer_is_left_alone_for_a_while_and_the_others_are_asked(world: World) -> None:
-    world.answer = status(502)
+def test_a_node_that_keeps_one_waiting_is_left_alone_for_a_while_and_the_others_are_asked(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "ANSWER_SECONDS", 0.2)
+    world.answer = lambda _server: time.sleep(0.5)
     assert world.of() is None
     world.answer = printed(b"here\n")
     assert world.of() is None
@@ -135,23 +138,42 @@ def test_a_node_that_does_not_answer_is_left_alone_for_a_while_and_the_others_ar
     assert world.of("n2") == b"here\n"
 
 
+def test_an_error_that_comes_at_once_is_of_that_pod_alone(world: World) -> None:
+    for failed in (429, 502):
+        world.answer = status(failed)
+        assert world.of() is None
+    world.answer = printed(b"here\n")
+    assert world.of() == b"here\n"
+
+
+def test_that_nothing_was_printed_is_remembered_too(world: World) -> None:
+    world.tails.hear("/pods/x", a_pod())
+    assert world.of() is None
+    assert len(world.asked) == 1
+
+
 def test_a_pod_that_was_never_given_a_node_is_not_asked_for(world: World) -> None:
     assert world.of(None) is None
     assert world.asked == []
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [printed(b"one\n", pause_seconds=2), printed(*[b"drop\n"] * 60, pause_seconds=0.1)],
-    ids=["falls silent", "drips"],
-)
-def test_an_answer_that_does_not_end_in_time_is_given_up(
-    world: World, answer: Answer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_falls_silent_is_given_up_with_its_node(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tails, "ANSWER_SECONDS", 0.5)
-    world.answer = answer
+    world.answer = printed(b"one\n", pause_seconds=2)
     began = time.monotonic()
     assert world.of() is None
     assert time.monotonic() - began < 2
     world.answer = printed(b"here\n")
     assert world.of() is None, "its node is taken for silent"
+
+
+def test_of_a_log_without_end_what_came_in_time_is_kept_and_others_on_its_node_are_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tails, "ANSWER_SECONDS", 0.5)
+    world.answer = printed(*[b"drop\n"] * 60, pause_seconds=0.1)
+    began = time.monotonic()
+    assert set((world.of() or b"").splitlines()) == {b"drop"}
+    assert time.monotonic() - began < 2
+    world.answer = printed(b"here\n")
+    assert world.of() == b"here\n"
