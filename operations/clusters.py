@@ -14,7 +14,7 @@ from scheduler.clusters import Cluster, Phase, Process
 from scheduler.observed import ObservedProcess
 from scheduler.requests import End, Request, State
 
-RESTART_PAUSES: Final = (0, 1, 5, 30, 120)
+RESTART_PAUSES: Final = (0, 1, 5, 30, 120, 600, 1800)
 """Seconds until a slot is filled again after each death of its process; the last one for ever after."""
 
 

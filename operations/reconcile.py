@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Final, TypeVar
 
 import structlog
 
@@ -15,7 +16,7 @@ from operations.ports.backend import BackendUnavailableError, Credentials, Start
 from operations.ports.store import StoreUnavailableError, Work
 from operations.starting import FailedStart, fail_start, failed_starts
 from quotas.ledger import HOUR_SECONDS
-from registry.ids import RequestId, Seconds
+from registry.ids import InstitutionId, RequestId, Seconds
 from scheduler.clusters import Cluster, Process
 from scheduler.diff import diff
 from scheduler.idleness import idle_too_long
@@ -23,6 +24,11 @@ from scheduler.observed import HeadClaim, Observed, ObservedProcess
 from scheduler.policy import Policy
 from scheduler.requests import End, Request
 from scheduler.steps import StartProcesses, Step
+
+Q = TypeVar("Q")
+
+MOST_SETTLED: Final = 50
+"""Of one institution in one pass: the rest is settled at the next, before which everybody has had their turn."""
 
 log = structlog.get_logger()
 
@@ -37,19 +43,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pass:
-    """What one pass did: steps begun, changes written, ended processes settled and forgotten, and what failed of it."""
+    """What one pass did: steps begun, changes written, ended processes settled and forgotten, and what failed of it.
+
+    `postponed` are ended processes for which there was no time: the next pass should begin at once.
+    """
 
     begun: int
     written: int
     settled: int
     failed: int
+    postponed: int
 
 
 def reconcile_once(ports: Ports[Work], policy: Policy, *, steps_at_once: int = 1) -> Pass:
     """Observe, compare, act, write down. Safe to die anywhere in it: the next pass finds what is left to do.
 
     Steps are of different clusters, or can be taken in any order: a backend that mostly waits for somebody else may
-    have several of them begun at once.
+    have several of them begun at once. So are ended processes settled, those of one cluster one after the other.
 
     What is desired is read after observing, so that every process that was seen is known if it is ours. The time is
     read before: what was seen to live has lived until then, and is charged for no second more.
@@ -62,12 +72,14 @@ def reconcile_once(ports: Ports[Work], policy: Policy, *, steps_at_once: int = 1
     desired = ports.store.read(desired_clusters)
     steps = diff(desired, observed, policy, now)
     changes = tuple(_changes(desired, observed, policy, now))
-    ended = tuple(seen for seen in observed.processes if seen.ended is not None)
+    ended = _to_settle(desired, observed)
     begun = _begin(ports, steps, policy, now, steps_at_once)
     written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
-    settled = sum(_alone(seen.request, partial(_settle, ports, seen, policy, now)) for seen in ended)
-    failed = len(steps) + len(changes) + len(ended) - begun - written - settled
-    return Pass(begun=begun, written=written, settled=settled, failed=failed)
+    settled = _settle_all(ports, ended, policy, now, steps_at_once)
+    chosen = sum(map(len, ended))
+    failed = len(steps) + len(changes) + chosen - begun - written - settled
+    postponed = sum(seen.ended is not None for seen in observed.processes) - chosen
+    return Pass(begun=begun, written=written, settled=settled, failed=failed, postponed=postponed)
 
 
 def acquaint(ports: Ports[Work]) -> None:
@@ -102,10 +114,38 @@ def _begin(ports: Ports[Work], steps: Sequence[Step], policy: Policy, now: Secon
     def begin(step: Step) -> bool:
         return _alone(step.request, partial(_carry_out, ports, step, policy, now))
 
-    if at_once == 1 or len(steps) == 1:
-        return sum(map(begin, steps))
-    with ThreadPoolExecutor(at_once, thread_name_prefix="steps") as pool:
-        return sum(pool.map(begin, steps))
+    return _sum(begin, steps, at_once)
+
+
+def _settle_all(
+    ports: Ports[Work], ended: Sequence[Sequence[ObservedProcess]], policy: Policy, now: Seconds, at_once: int
+) -> int:
+    """Settle what ended, so many clusters at once; return how many processes were settled."""
+
+    def settle_cluster(processes: Sequence[ObservedProcess]) -> int:
+        return sum(_alone(seen.request, partial(_settle, ports, seen, policy, now)) for seen in processes)
+
+    return _sum(settle_cluster, ended, at_once)
+
+
+def _sum(act: Callable[[Q], int], items: Sequence[Q], at_once: int) -> int:
+    if at_once == 1 or len(items) <= 1:
+        return sum(map(act, items))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="reconcile") as pool:
+        return sum(pool.map(act, items))
+
+
+def _to_settle(desired: Sequence[Cluster], observed: Observed) -> tuple[tuple[ObservedProcess, ...], ...]:
+    """Return the processes that ended, by cluster, and no more of an institution than fit into one pass."""
+    institutions = {cluster.request.id: cluster.request.institution for cluster in desired}
+    left: dict[InstitutionId | RequestId, int] = {}
+    found: dict[RequestId, list[ObservedProcess]] = {}
+    for seen in observed.processes:
+        payer = institutions.get(seen.request, seen.request)
+        if seen.ended is not None and left.setdefault(payer, MOST_SETTLED):
+            left[payer] -= 1
+            found.setdefault(seen.request, []).append(seen)
+    return tuple(map(tuple, found.values()))
 
 
 def _alone(request: RequestId, deed: Callable[[], None]) -> bool:

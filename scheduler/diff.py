@@ -21,6 +21,9 @@ def diff(desired: Iterable[Cluster], observed: Observed, policy: Policy, now: Se
         steps += _toward(cluster, seen.get(cluster.request.id, {}), policy, now)
     for request, processes in seen.items():
         steps += _orphans(clusters.get(request), request, processes)
+    for request, names in observed.unbegun.items():
+        if request in clusters:  # of others all that remains is cleared
+            steps += _given_up(clusters[request], names)
     steps += [ClearCluster(request=one) for one in sorted(observed.remains - clusters.keys() - seen.keys())]
     return tuple(steps)
 
@@ -84,6 +87,11 @@ def _orphans(
     """Yield the end of what no slot of the cluster is: of an unknown cluster, a released slot, an older incarnation."""
     known = {slot.name for slot in cluster.processes} if cluster else set()
     yield from _delete(request, sorted(name for name, one in seen.items() if one.ended is None and name not in known))
+
+
+def _given_up(cluster: Cluster, unbegun: frozenset[str]) -> Iterator[DeleteProcesses]:
+    """Yield the end of what has not begun and need not any more: it would use up a quota of the outside world."""
+    yield from _delete(cluster.request.id, sorted(unbegun - {slot.name for slot in cluster.processes if slot.wanted}))
 
 
 def _may_start(slot: Process, now: Seconds) -> bool:

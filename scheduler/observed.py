@@ -1,7 +1,7 @@
 """What a backend saw of the outside world: processes, and what each Dask scheduler claims about itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from registry.ids import ProcessUid, RequestId, Seconds
@@ -73,9 +73,11 @@ class HeadClaim:
 class Observed:
     """Everything that was seen at one moment; a head that did not answer is absent from `heads`.
 
-    `remains` are the clusters of which there is anything else than processes, as when a start was cut off.
+    `remains` are the clusters of which there is anything else than processes, as when a start was cut off, `unbegun`
+    the names of processes that stand there and cannot begin until the rest of their gang does.
     """
 
     processes: tuple[ObservedProcess, ...]
     heads: Mapping[RequestId, HeadClaim]
     remains: frozenset[RequestId] = frozenset()
+    unbegun: Mapping[RequestId, frozenset[str]] = field(default_factory=dict)

@@ -75,8 +75,7 @@ class Controller:
         self._means = means
         self._lease = means.lease(partial(acquaint, ports)) if means.lease else None
         self._cycle = self._loop("cycle", partial(run_cycle, ports, follower), _CYCLE_TICK_SECONDS)
-        reconcile = partial(reconcile_once, ports, policy, steps_at_once=means.steps_at_once)
-        self._reconciler = self._loop("reconcile", reconcile, _RECONCILE_TICK_SECONDS)
+        self._reconciler = self._loop("reconcile", partial(self._reconcile, policy), _RECONCILE_TICK_SECONDS)
         self._tending: Loop | None = None
         self._began: Seconds | None = None
         if means.grounds is not None:
@@ -108,6 +107,11 @@ class Controller:
         if self._means.grounds is not None:
             self._means.grounds.close()
         self._means.backend.leave()
+
+    def _reconcile(self, policy: Policy) -> None:
+        done = reconcile_once(self._ports, policy, steps_at_once=self._means.steps_at_once)
+        if done.postponed:
+            self._reconciler.wake()
 
     def pulse(self) -> Pulse:
         """Return when the loops last went round; those of a controller that stands by do not."""

@@ -77,11 +77,12 @@ class KubeBackend:
         """Return every pod that has begun, and what heads answered lately."""
         pods, now = self._pods.objects(), self._now()
         lost = self._losses.among({pod["spec"].get("nodeName") for pod in pods})
-        begun = (pod for pod in pods if not reading.is_gated(pod))
+        begun = [pod for pod in pods if not reading.is_gated(pod)]
         processes = tuple(reading.observed(pod, lost, now, self._measuring.of(pod["metadata"]["uid"])) for pod in begun)
         doors = {RequestId(pod["metadata"]["labels"][REQUEST]): door for pod in pods if (door := reading.door(pod))}
         remains = frozenset(_of(anchor) for anchor in self._anchors.objects())
-        return Observed(processes=processes, heads=self._heads.look(doors), remains=remains)
+        unbegun = _names_by_request(pod for pod in pods if reading.is_gated(pod))
+        return Observed(processes=processes, heads=self._heads.look(doors), remains=remains, unbegun=unbegun)
 
     # What is to be done
 
@@ -175,7 +176,8 @@ class KubeBackend:
         pods = [pod for pod in self._pods.objects() if _of(pod) == step.request]
         named = [pod for pod in pods if pod["metadata"]["name"] in step.names]
         self._at_once(self._hear, [pod for pod in named if not _is_leaving(pod)])
-        if named and self._is_all_that_lives(pods, named) and self._delete_anchor(step.request):
+        is_of_one_that_runs = any(not reading.is_gated(pod) for pod in named)
+        if is_of_one_that_runs and self._is_all_that_lives(pods, named) and self._delete_anchor(step.request):
             return
         self._at_once(self._delete_pod, [pod for pod in named if not _is_leaving(pod)])
 
@@ -203,23 +205,23 @@ class KubeBackend:
 
     def tail(self, name: str, uid: ProcessUid) -> bytes | None:
         """Return the end of a pod's log, if its node answers soon."""
-        for pod in self._pods.objects():
-            if (pod["metadata"]["name"], pod["metadata"]["uid"]) == (name, uid):
-                is_lost = bool(self._losses.among({pod["spec"].get("nodeName")}))
-                return None if is_lost else self._tails.of(_path(pod), pod)
-        return None
+        pod = self._pods.get(uid)
+        if pod is None or pod["metadata"]["name"] != name or self._losses.among({pod["spec"].get("nodeName")}):
+            return None
+        return self._tails.of(_path(pod), pod)
 
     def forget(self, name: str, uid: ProcessUid) -> None:
         """Let a settled pod go: its finalizer is the last that keeps it."""
-        for pod in self._pods.objects():
-            if (pod["metadata"]["name"], pod["metadata"]["uid"]) == (name, uid):
-                try:
-                    self._release(pod)
-                except CallRefusedError as error:
-                    if not (error.is_absent or error.is_conflict):
-                        raise BackendUnavailableError(f"Kubernetes refuses: {error}") from error
-                self._pods.drop(uid)
-                self._tails.forget(uid)
+        pod = self._pods.get(uid)
+        if pod is None or pod["metadata"]["name"] != name:
+            return
+        try:
+            self._release(pod)
+        except CallRefusedError as error:
+            if not (error.is_absent or error.is_conflict):
+                raise BackendUnavailableError(f"Kubernetes refuses: {error}") from error
+        self._pods.drop(uid)
+        self._tails.forget(uid)
 
     def _release(self, pod: Json) -> None:
         if not _is_leaving(pod):
@@ -297,6 +299,13 @@ def _owner(item: Json) -> str | None:
 
 def _is_leaving(item: Json) -> bool:
     return "deletionTimestamp" in item["metadata"]
+
+
+def _names_by_request(pods: Iterable[Json]) -> dict[RequestId, frozenset[str]]:
+    found: dict[RequestId, frozenset[str]] = {}
+    for pod in pods:
+        found[_of(pod)] = found.get(_of(pod), frozenset()) | {pod["metadata"]["name"]}
+    return found
 
 
 def _of(item: Json) -> RequestId:

@@ -38,7 +38,8 @@ PAPERS: Final = "/papers"
 SCRATCH: Final = "/scratch"
 READY: Final = f"{SCRATCH}/.ready"
 SCRATCH_BYTES: Final = 8 * GIB
-GRACE_SECONDS: Final = 10
+GRACE_SECONDS: Final = 2
+"""A process ends at once when it is told to; one that does not want to runs on at the center's expense."""
 START_SECONDS: Final = 120
 _ANY: Final[Json] = {"operator": "Exists", "effect": "NoExecute"}
 

@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -75,6 +76,20 @@ class Watched:
         Raises:
             BackendUnavailableError: it was never listed, or has not been followed for a while.
         """
+        with self._current() as objects:
+            return tuple(objects.values())
+
+    def get(self, uid: str) -> Json | None:
+        """Return the object with a uid, if there is one.
+
+        Raises:
+            BackendUnavailableError: as above.
+        """
+        with self._current() as objects:
+            return objects.get(uid)
+
+    @contextmanager
+    def _current(self) -> Iterator[Mapping[str, Json]]:
         self._listed.wait(STALE_SECONDS)
         with self._lock:
             current = self._following or (
@@ -82,7 +97,7 @@ class Watched:
             )
             if not current:
                 raise BackendUnavailableError(f"{self._path} cannot be followed")
-            return tuple(self._objects.values())
+            yield self._objects
 
     def put(self, written: Json) -> None:
         """Take an object as the server returned it from a call of ours, unless something newer is known."""

@@ -67,3 +67,15 @@ def test_what_remains_of_a_cluster_that_nobody_wants_is_cleared_once_no_process_
         [], Observed(processes=processes, heads={}, remains=frozenset({cluster.request.id})), DEFAULT_POLICY, NOW
     )
     assert isinstance(step, DeleteProcesses), "first the processes, which are billed"
+
+
+def test_what_waits_for_a_gang_is_ended_when_nobody_wants_it_any_more_and_left_alone_otherwise() -> None:
+    cluster = a_cluster(2)
+    given_up = [replace(slot, wanted=slot.ordinal != 2) for slot in cluster.processes]
+    cluster = replace(cluster, processes=tuple(given_up))
+    names = [slot.name for slot in given_up]
+    processes = (seen(given_up[0]),)
+    unbegun = {cluster.request.id: frozenset(names[1:]), request_id(2): frozenset({"of a stranger"})}
+    steps = diff([cluster], Observed(processes=processes, heads={}, unbegun=unbegun), DEFAULT_POLICY, NOW)
+    ended = [step for step in steps if isinstance(step, DeleteProcesses)]
+    assert ended == [DeleteProcesses(request=cluster.request.id, names=(names[2],))]

@@ -11,7 +11,7 @@ from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
 from operations.ports.store import Work
 from operations.reconcile import Pass, reconcile_once
-from operations.requests import scale, submit
+from operations.requests import cancel, scale, submit
 from quotas.allocations import Award
 from quotas.ledger import NO_USAGE, EntryKind, Usage, grant_entry
 from registry.centers import NodeState
@@ -21,6 +21,7 @@ from registry.tags import FundingSource
 from scheduler.clusters import Process
 from scheduler.observed import Cause, Observed, ObservedProcess
 from scheduler.policy import DEFAULT_POLICY, HOUR
+from scheduler.requests import State
 from server.ids import RandomIds
 from store.memory import MemoryStore
 from tests.builders import CENTER, NOW, a_draft, a_node, a_share, cores, facts_of_a_center, request_id, tags
@@ -118,6 +119,19 @@ def test_who_ends_without_saying_when_it_began_pays_since_it_was_seen_to_begin()
     assert began is not None
     center.store.transact(settle, ended, DEFAULT_POLICY, now=Seconds(FULL_HOUR - 50))
     assert center.charged() == Usage.of(center.slot(1).shape, FULL_HOUR - 60 - began)
+
+
+def test_of_one_institution_no_more_is_settled_in_a_pass_than_leaves_time_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("operations.reconcile.MOST_SETTLED", 2)
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    request = center.start(workers=4)
+    center.store.transact(cancel, request, now=center.clock.now())
+    passes = [center.reconcile() for _ in range(4)]
+    assert [(one.settled, one.postponed) for one in passes] == [(0, 0), (2, 3), (2, 1), (1, 0)]
+    assert center.store.read(lambda work: work.requests.get(request)).state is State.ENDED  # type: ignore[union-attr]
 
 
 def test_no_elastic_worker_is_held_for_from_credit_whose_period_is_over() -> None:
