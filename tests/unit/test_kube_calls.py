@@ -85,6 +85,7 @@ def server() -> Iterator[type[Asked]]:
     thread.start()
     yield handler
     handler.over.set()
+    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("watch ")])  # they draw lots
     http.shutdown()
     http.server_close()
     thread.join()
