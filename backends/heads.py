@@ -45,6 +45,7 @@ class _Head:
     took: float = 0.0
     drain_due: float = 0.0
     drain_silences: int = 0
+    drain_took: float = 0.0
     answered: float = float("-inf")
     claim: HeadClaim | None = None
 
@@ -103,7 +104,8 @@ class Heads:
         now = time.monotonic()
         with self._lock:
             for gone in self._heads.keys() - doors.keys():
-                self._heads.pop(gone).door.close()
+                # Not here: it may be asked just now, and whoever closes its door waits for the answer.
+                self._asking.begin(self._heads.pop(gone).door.close, is_slow=False)
                 self._credentials.pop(gone, None)
             for request, address in doors.items():
                 head = self._head(request, address)
@@ -128,9 +130,7 @@ class Heads:
             if head is None:
                 return False
             head.leaving |= {name: now + seconds for name, seconds in deadlines.items()}
-            if not head.draining and head.drain_due <= now:
-                is_slow = head.drain_silences > 0
-                head.draining = self._draining.begin(partial(self._drain, request, head), is_slow=is_slow)
+            self._begin_to_drain(request, head)
             return True
 
     def close(self) -> None:
@@ -171,32 +171,33 @@ class Heads:
         if changed:
             self._changed()
 
+    def _begin_to_drain(self, request: RequestId, head: _Head) -> None:
+        """Have a head asked about all that leave it, unless it is being asked or was silent just before."""
+        if head.leaving and not head.draining and head.drain_due <= time.monotonic():
+            is_slow = head.drain_silences > 0 or head.drain_took > SLOW_SECONDS
+            head.draining = self._draining.begin(partial(self._drain, request, head), is_slow=is_slow)
+
     def _drain(self, request: RequestId, head: _Head) -> None:
+        with self._lock:
+            leaving, head.leaving = head.leaving, {}
+        asked, silences = time.monotonic(), 0
         try:
-            while leaving := self._next_to_leave(head):
-                for deadline, names in _by_deadline(leaving).items():
-                    self._ask_to_drain(request, head, names, deadline)
+            for deadline, names in _by_deadline(leaving).items():
+                self._ask_to_drain(request, head, names, deadline)
         except NoAnswerError as error:
             log.warning("a head did not answer to a drain", request=request, error=str(error))
-            with self._lock:
-                head.draining = False
-                head.drain_silences += 1
-                head.drain_due = time.monotonic() + _pause(head.drain_silences)
-        else:
-            head.drain_silences = 0
+            silences = head.drain_silences + 1
+        with self._lock:
+            now = time.monotonic()
+            head.draining, head.drain_silences, head.drain_took = False, silences, now - asked
+            head.drain_due = now + _pause(silences) if silences else now
+            self._begin_to_drain(request, head)
 
     def _ask_to_drain(self, request: RequestId, head: _Head, names: list[str], deadline: float) -> None:
         seconds = max(0, round(deadline - time.monotonic()))
         question = {"workers": names, "deadline_seconds": seconds, "may_refuse": False}
         answer = str(head.door.ask("POST", "/drain", question))
         log.info("drain", request=request, answer=answer[:LONGEST_LOGGED])
-
-    def _next_to_leave(self, head: _Head) -> dict[str, float]:
-        """Take everybody who was named meanwhile; nobody ends the asking, until the next step names somebody."""
-        with self._lock:
-            leaving, head.leaving = head.leaving, {}
-            head.draining = bool(leaving)
-            return leaving
 
 
 def _by_deadline(leaving: Mapping[str, float]) -> dict[float, list[str]]:

@@ -78,9 +78,10 @@ def slot_of(work: Work, seen: ObservedProcess) -> Process | None:
     return next((one for one in slots if one.name == seen.name and one.released is None), None)
 
 
-def refill(work: Work, slot: Process, due: Charges, *, now: Seconds) -> None:
+def refill(work: Work, request: Request, slot: Process, due: Charges, *, now: Seconds) -> None:
     """Charge the process that died and have its slot filled by the next incarnation, after a pause that grows."""
-    pause = RESTART_PAUSES[min(slot.incarnation, len(RESTART_PAUSES)) - 1]
+    deaths = slot.incarnation - request.first_incarnation
+    pause = RESTART_PAUSES[min(deaths, len(RESTART_PAUSES) - 1)]
     after = replace(
         slot,
         hold=MicroCredits(slot.hold - due.covered),

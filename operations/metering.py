@@ -41,7 +41,7 @@ def settle(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -
     covered = MicroCredits(0) if is_turned_back else slot.hold
     due = charges(bearer_of(request), _tariff(work, request, policy), use, covered)
     if _is_refilled(work, request, slot):
-        refill(work, slot, due, now=now)
+        refill(work, request, slot, due, now=now)
     else:
         free_slot(work, request, slot, due, now=now, ended=with_measures(slot, seen))
     if not is_turned_back:

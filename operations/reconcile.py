@@ -72,7 +72,7 @@ def reconcile_once(ports: Ports[Work], policy: Policy, *, steps_at_once: int = 1
     desired = ports.store.read(desired_clusters)
     steps = diff(desired, observed, policy, now)
     changes = tuple(_changes(desired, observed, policy, now))
-    ended = _to_settle(desired, observed)
+    ended = _to_settle(desired, observed, now)
     begun = _begin(ports, steps, policy, now, steps_at_once)
     written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
     settled = _settle_all(ports, ended, policy, now, steps_at_once)
@@ -135,14 +135,19 @@ def _sum(act: Callable[[Q], int], items: Sequence[Q], at_once: int) -> int:
         return sum(pool.map(act, items))
 
 
-def _to_settle(desired: Sequence[Cluster], observed: Observed) -> tuple[tuple[ObservedProcess, ...], ...]:
-    """Return the processes that ended, by cluster, and no more of an institution than fit into one pass."""
+def _to_settle(desired: Sequence[Cluster], observed: Observed, now: Seconds) -> tuple[tuple[ObservedProcess, ...], ...]:
+    """Return the processes that ended, by cluster, and no more of an institution than fit into one pass.
+
+    Each second it begins with another of them, so that some whose settling fails do not keep it from the rest.
+    """
     institutions = {cluster.request.id: cluster.request.institution for cluster in desired}
+    ended = [seen for seen in observed.processes if seen.ended is not None]
+    first = now % max(1, len(ended))
     left: dict[InstitutionId | RequestId, int] = {}
     found: dict[RequestId, list[ObservedProcess]] = {}
-    for seen in observed.processes:
+    for seen in (*ended[first:], *ended[:first]):
         payer = institutions.get(seen.request, seen.request)
-        if seen.ended is not None and left.setdefault(payer, MOST_SETTLED):
+        if left.setdefault(payer, MOST_SETTLED):
             left[payer] -= 1
             found.setdefault(seen.request, []).append(seen)
     return tuple(map(tuple, found.values()))

@@ -110,7 +110,7 @@ class Controller:
 
     def _reconcile(self, policy: Policy) -> None:
         done = reconcile_once(self._ports, policy, steps_at_once=self._means.steps_at_once)
-        if done.postponed:
+        if done.postponed and done.settled:
             self._reconciler.wake()
 
     def pulse(self) -> Pulse:

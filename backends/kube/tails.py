@@ -4,6 +4,7 @@ import time
 from typing import Final
 
 from backends.kube.calls import CallRefusedError, Calls, Json
+from backends.kube.naming import REQUEST
 from operations.ports.backend import LAST_WORDS_BYTES, BackendUnavailableError
 
 LINES: Final = "1000"
@@ -12,15 +13,19 @@ ANSWER_SECONDS: Final = 1.5
 _NO_LONGER_THERE: Final = b"unable to retrieve container logs for "
 """What a kubelet says, as if it were the log, when it has removed the container."""
 SILENCE_SECONDS: Final = 60.0
-"""How long nothing is asked of a node whose kubelet did not answer: a bill does not wait for a log."""
+"""How long nothing is asked of who kept one waiting: a bill does not wait for a log."""
 
 
 class Tails:
-    """Reads logs with little patience: what cannot be read at once is not kept."""
+    """Reads logs with little patience: what cannot be read at once is not kept.
+
+    Whoever keeps one waiting is left alone for a while: a node whose kubelet does not answer, or a cluster that prints
+    without end.
+    """
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
-        self._silent: dict[str, float] = {}
+        self._waited: dict[str, float] = {}
         self._heard: dict[str, bytes] = {}
 
     def hear(self, path: str, pod: Json) -> None:
@@ -39,16 +44,16 @@ class Tails:
 
     def _now(self, path: str, pod: Json) -> bytes | None:
         """Return the end of a log, empty if nothing was printed; None if it cannot be read."""
-        node = str(pod["spec"].get("nodeName", ""))
+        node, cluster = str(pod["spec"].get("nodeName", "")), str(pod["metadata"]["labels"][REQUEST])
         asked = time.monotonic()
-        if not node or asked - self._silent.get(node, float("-inf")) < SILENCE_SECONDS:
+        if not node or any(asked - self._waited.get(one, float("-inf")) < SILENCE_SECONDS for one in (node, cluster)):
             return None
+        by = node
         try:
             end = self._calls.end_of(f"{path}/log", {"tailLines": LINES}, most=LAST_WORDS_BYTES, seconds=ANSWER_SECONDS)
-        except CallRefusedError:
-            return None
-        except BackendUnavailableError:
-            if time.monotonic() - asked >= ANSWER_SECONDS:  # whoever says no at once keeps nobody waiting
-                self._silent[node] = time.monotonic()
-            return None
-        return None if end.startswith(_NO_LONGER_THERE) else end
+            by = cluster
+        except (CallRefusedError, BackendUnavailableError):
+            end = None
+        if time.monotonic() - asked >= ANSWER_SECONDS:  # whoever says no at once keeps nobody waiting
+            self._waited[by] = time.monotonic()
+        return None if end is None or end.startswith(_NO_LONGER_THERE) else end

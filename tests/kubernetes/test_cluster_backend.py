@@ -17,7 +17,7 @@ from backends.kube.naming import REQUEST, namespace_of
 from operations.ports.backend import StartRefusedError
 from registry.ids import CenterId, InstitutionId, NodeId
 from registry.resources import GIB, GpuModel
-from scheduler.steps import ClearCluster, StartProcesses
+from scheduler.steps import ClearCluster, DeleteProcesses, StartProcesses
 from scheduler.troubles import Trouble
 from server.clock import SystemClock
 from tests.contracts import test_backend as contract
@@ -161,6 +161,7 @@ def test_what_a_dying_center_left_gated_is_let_go_by_the_next_and_what_it_left_a
     gated = manifests.pod(SITE, step, step.processes[0], owner)
     started_plane.wire.create(f"/api/v1/namespaces/{owner['metadata']['namespace']}/pods", gated)
     assert cut_off.seen() == {}, "it cannot run yet"
+    until(lambda: backend.observe().unbegun == {cut_off.request: frozenset({cut_off.name(0)})})
     cut_off.start(range(2))
     assert set(cut_off.ready()) == {0, 1}
     for cluster in (cut_off, whole):
@@ -173,6 +174,29 @@ def test_what_a_dying_center_left_gated_is_let_go_by_the_next_and_what_it_left_a
     until(lambda: alone.request in backend.observe().remains)
     backend.carry_out(ClearCluster(request=alone.request), None)
     until(lambda: alone.request not in backend.observe().remains)
+
+
+def test_what_waits_for_its_gang_is_ended_alone_when_it_is_not_wanted_any_more(
+    started_plane: ControlPlane, backend: KubeBackend
+) -> None:
+    cluster = OrderedCluster(backend=backend)
+    cluster.start(range(2))
+    cluster.ready()
+    step = cluster.step([2])
+    (owner,) = (
+        one
+        for one in started_plane.wire.get(configmaps(step))["items"]
+        if one["metadata"]["labels"].get(REQUEST) == cluster.request
+    )
+    gated = manifests.pod(SITE, step, step.processes[0], owner)
+    started_plane.wire.create(f"/api/v1/namespaces/{owner['metadata']['namespace']}/pods", gated)
+    until(lambda: backend.observe().unbegun.get(cluster.request) == frozenset({cluster.name(2)}))
+    backend.carry_out(DeleteProcesses(request=cluster.request, names=(cluster.name(2),)), None)
+    until(lambda: cluster.request not in backend.observe().unbegun)
+    assert [one.ended for one in cluster.seen().values()] == [None, None]
+    cluster.delete()
+    cluster.gone()
+    cluster.forget()
 
 
 def configmaps(step: StartProcesses) -> str:

@@ -15,14 +15,15 @@ from kubernetes.client import ApiClient, Configuration
 
 from backends.kube import tails
 from backends.kube.calls import Calls, Pace
+from backends.kube.naming import REQUEST
 from backends.kube.tails import Tails
 from operations.ports.backend import LAST_WORDS_BYTES
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
-def a_pod(node: str | None = "n1") -> dict[str, Any]:
-    return {"metadata": {"uid": "x"}, "spec": {"nodeName": node} if node else {}}
+def a_pod(node: str | None = "n1", request: str = "a") -> dict[str, Any]:
+    return {"metadata": {"uid": "x", "labels": {REQUEST: request}}, "spec": {"nodeName": node} if node else {}}
 
 
 class World:
@@ -33,8 +34,8 @@ class World:
         self.answer: Answer = printed(b"")
         self.tails: Tails
 
-    def of(self, node: str | None = "n1") -> bytes | None:
-        return self.tails.of("/pods/x", a_pod(node))
+    def of(self, node: str | None = "n1", request: str = "a") -> bytes | None:
+        return self.tails.of("/pods/x", a_pod(node, request))
 
 
 @pytest.fixture
@@ -135,6 +136,8 @@ def test_a_node_that_keeps_one_waiting_is_left_alone_for_a_while_and_the_others_
     world.answer = printed(b"here\n")
     assert world.of() is None
     assert len(world.asked) == 1
+    assert world.of(request="b") is None
+    assert len(world.asked) == 1
     assert world.of("n2") == b"here\n"
 
 
@@ -167,7 +170,7 @@ def test_who_falls_silent_is_given_up_with_its_node(world: World, monkeypatch: p
     assert world.of() is None, "its node is taken for silent"
 
 
-def test_of_a_log_without_end_what_came_in_time_is_kept_and_others_on_its_node_are_heard(
+def test_of_a_log_without_end_what_came_in_time_is_kept_and_only_its_own_cluster_is_left_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tails, "ANSWER_SECONDS", 0.5)
@@ -176,4 +179,5 @@ def test_of_a_log_without_end_what_came_in_time_is_kept_and_others_on_its_node_a
     assert set((world.of() or b"").splitlines()) == {b"drop"}
     assert time.monotonic() - began < 2
     world.answer = printed(b"here\n")
-    assert world.of() == b"here\n"
+    assert world.of("n2") is None, "the cluster may print without end wherever it runs"
+    assert world.of(request="b") == b"here\n"

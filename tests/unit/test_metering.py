@@ -5,17 +5,20 @@ from dataclasses import replace
 import pytest
 
 from backends.simulated import SimulatedBackend
+from operations.clusters import refill
 from operations.cycle import run_cycle
 from operations.follower import Follower
 from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
+from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import Work
 from operations.reconcile import Pass, reconcile_once
 from operations.requests import cancel, scale, submit
 from quotas.allocations import Award
+from quotas.charges import NO_CHARGES
 from quotas.ledger import NO_USAGE, EntryKind, Usage, grant_entry
 from registry.centers import NodeState
-from registry.ids import AllocationId, MicroCredits, ProjectId, RequestId, Seconds
+from registry.ids import AllocationId, MicroCredits, ProcessUid, ProjectId, RequestId, Seconds
 from registry.resources import NOTHING
 from registry.tags import FundingSource
 from scheduler.clusters import Process
@@ -132,6 +135,46 @@ def test_of_one_institution_no_more_is_settled_in_a_pass_than_leaves_time_for_ot
     passes = [center.reconcile() for _ in range(4)]
     assert [(one.settled, one.postponed) for one in passes] == [(0, 0), (2, 3), (2, 1), (1, 0)]
     assert center.store.read(lambda work: work.requests.get(request)).state is State.ENDED  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_settled_keeps_no_other_process_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operations.reconcile.MOST_SETTLED", 2)
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    request = center.start(workers=4)
+    forget = center.backend.forget
+
+    def stick(name: str, uid: ProcessUid) -> None:
+        if name in stuck:
+            raise BackendUnavailableError("Kubernetes refuses")
+        forget(name, uid)
+
+    monkeypatch.setattr(center.backend, "forget", stick)
+    names = sorted(one.name for one in center.backend.observe().processes)
+    stuck = set(names[:2])
+    center.store.transact(cancel, request, now=center.clock.now())
+    for _ in range(10):
+        center.reconcile()
+        center.clock.time = Seconds(center.clock.time + 1)
+    assert {one.name for one in center.backend.observe().processes} == stuck
+
+
+def test_the_pause_before_a_worker_is_replaced_grows_with_its_own_deaths() -> None:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    center.start()
+    request = center.store.read(lambda work: work.requests.get(request_id(1)))
+    assert request is not None
+    pauses = []
+    for first in (1, 7):
+        slot = replace(center.slot(1), incarnation=first)
+
+        def die(work: Work, slot: Process = slot, first: int = first) -> None:
+            refill(work, replace(request, first_incarnation=first), slot, NO_CHARGES, now=NOW)
+
+        center.store.transact(die)
+        pauses.append(center.slot(1).not_before)
+    assert pauses == [NOW, NOW]
 
 
 def test_no_elastic_worker_is_held_for_from_credit_whose_period_is_over() -> None:
