@@ -183,11 +183,8 @@ def test_what_waits_for_its_gang_is_ended_alone_when_it_is_not_wanted_any_more(
     cluster.start(range(2))
     cluster.ready()
     step = cluster.step([2])
-    (owner,) = (
-        one
-        for one in started_plane.wire.get(configmaps(step))["items"]
-        if one["metadata"]["labels"].get(REQUEST) == cluster.request
-    )
+    selector = f"labelSelector={REQUEST}={cluster.request}"
+    (owner,) = started_plane.wire.get(f"{configmaps(step)}?{selector}")["items"]
     gated = manifests.pod(SITE, step, step.processes[0], owner)
     started_plane.wire.create(f"/api/v1/namespaces/{owner['metadata']['namespace']}/pods", gated)
     until(lambda: backend.observe().unbegun.get(cluster.request) == frozenset({cluster.name(2)}))
