@@ -7,7 +7,12 @@ from operations.ports.office import Office
 from operations.reasons import Refused
 from quotas.rates import RateCard
 from registry.centers import Center, Environment, Pool
+from registry.ids import CenterId
 from registry.people import Person, Role, RoleGrant, Token
+
+
+class OtherCenterError(Exception):
+    """The store holds a center of another name than the one that is meant; the message says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +39,13 @@ class Founding:
 def found_center(work: Office, founding: Founding) -> bool:
     """Make a center of an empty store; tell whether this did it, and its admin's token is good.
 
-    Every start may call it, also two at once: a center that exists keeps all it has, and only learns its name and
-    where its environments now lie; one that was closed is open again.
+    Every start may call it, also two at once: a center that exists keeps all it has, and only learns where its
+    environments now lie; one that was closed is open again.
+
+    Raises:
+        OtherCenterError: the store is another center's.
     """
+    is_founded(work, founding.center.id)
     new = work.facilities.put_center(founding.center)
     for environment in founding.environments:
         work.facilities.put_environment(environment)
@@ -50,9 +59,16 @@ def found_center(work: Office, founding: Founding) -> bool:
     return founding.admin is None or appoint_admin(work, founding.admin)
 
 
-def is_founded(work: Office) -> bool:
-    """Tell whether there is a center."""
-    return work.facilities.center() is not None
+def is_founded(work: Office, center: CenterId) -> bool:
+    """Tell whether there is a center.
+
+    Raises:
+        OtherCenterError: it is another.
+    """
+    found = work.facilities.center()
+    if found is not None and found.id != center:
+        raise OtherCenterError(f"the database holds the center {found.id}, not {center}: say --center {found.id}")
+    return found is not None
 
 
 def appoint_admin(work: Office, admin: Admin) -> bool:

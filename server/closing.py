@@ -7,10 +7,12 @@ from typing import Final
 from backends.authority import ClusterAuthority
 from operations.closing import Unsettled, close_once
 from operations.follower import Follower
+from operations.founding import is_founded
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError
 from operations.ports.office import Office
 from operations.reconcile import acquaint
+from registry.ids import CenterId
 from scheduler.policy import DEFAULT_POLICY
 from server.clock import SystemClock
 from server.ids import RandomIds
@@ -26,8 +28,10 @@ def close(settings: Settings, patience_seconds: float, say: Callable[[str], None
 
     Raises:
         StoreUnavailableError: the database cannot be reached.
+        OtherCenterError: it is another center's.
     """
     clock, store = SystemClock(), SqlStore(settings.database_url, sealing_key=sealing_key(settings))
+    store.read(is_founded, CenterId(settings.center))
     means = worksite(settings, clock).means()
     ports: Ports[Office] = Ports(
         store=store, clock=clock, ids=RandomIds(), backend=means.backend, authority=ClusterAuthority()

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from backends.kube.calls import CallRefusedError
 from backends.kube.leftovers import KeptPod, kept_pods, let_go
-from operations.founding import appoint_admin
+from operations.founding import OtherCenterError, appoint_admin
 from operations.ports.backend import BackendUnavailableError
 from operations.ports.store import SealedOtherwiseError, StoreUnavailableError
 from registry.ids import CenterId
@@ -44,6 +44,7 @@ _FAILURES: Final = (
     BackendUnavailableError,
     CallRefusedError,
     SiteError,
+    OtherCenterError,
     AddressTakenError,
     OSError,
 )
@@ -84,7 +85,7 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
     settings = _settings(options)
     logs.configure(terminal=sys.stderr.isatty())
     try:
-        with _failing_in_words():
+        with _failing_in_words(settings):
             _run(settings, as_json=as_json)
     except AlreadyServedError as error:
         raise click.ClickException(
@@ -93,10 +94,6 @@ def serve(*, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's o
     except NotFoundedError as error:
         message = f"there is no center of this version in {error}: run `haidang migrate --found`"
         raise click.ClickException(message) from error
-    except SealedOtherwiseError as error:
-        file = settings.sealing_key_file or settings.data / "sealing.key"
-        message = f"{file} is not the key that running clusters' credentials were sealed with"
-        raise click.ClickException(f"{message}: put back the one from your backup") from error
 
 
 @click.command()
@@ -110,7 +107,7 @@ def migrate(*, found: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN
     settings = _settings(options)
     if settings.database is None:
         make_data_folder(settings.data)
-    with _failing_in_words():
+    with _failing_in_words(settings):
         migrate_database(settings.database_url)
         is_new = found and found_without_admin(settings)
     if as_json:
@@ -128,7 +125,7 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     settings, ids, clock = _settings(options), RandomIds(), SystemClock()
     secret = ids.secret()
     admin = first_admin(ids, secret, clock.now(), name=name, label="made by hand")
-    with _failing_in_words():
+    with _failing_in_words(settings):
         # Whoever has lost a token is not helped by a new, empty center in a folder whose name was mistyped.
         is_center = is_migrated(settings.database_url) and _open(settings).transact(appoint_admin, admin)
     if not is_center:
@@ -139,6 +136,7 @@ def token(*, name: str, as_json: bool, **options: Any) -> None:  # noqa: ANN401
 @click.command()
 @_where
 @_SITE
+@_CENTER
 @click.option("--patience", default=300, show_default=True, help="Seconds in which everything should have ended.")
 @_AS_JSON
 def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN401
@@ -148,7 +146,7 @@ def close(*, patience: int, as_json: bool, **options: Any) -> None:  # noqa: ANN
     """
     settings = _settings(options)
     logs.configure(terminal=sys.stderr.isatty())
-    with _failing_in_words():
+    with _failing_in_words(settings):
         if not is_migrated(settings.database_url):
             raise click.ClickException(f"there is no center in {shown(settings.database_url)}")
         left = close_center(settings, patience, lambda news: click.echo(news, err=True))
@@ -168,10 +166,10 @@ def unfinalize(*, kubeconfig: Path | None, yes: bool, as_json: bool, **options: 
     """Let go of pods that are kept for the bill of a center that is gone. What they used is in no ledger afterwards."""
     if as_json and not yes:
         raise click.UsageError("--json asks nothing: add --yes, or leave it out to see first which pods are kept")
-    center = CenterId(_settings(options).center)
-    with _failing_in_words():
+    settings = _settings(options)
+    with _failing_in_words(settings):
         calls = calls_to(kubeconfig)
-        kept = kept_pods(calls, center)
+        kept = kept_pods(calls, CenterId(settings.center))
         if kept and not yes:
             _confirm(kept)
         for pod in kept:
@@ -186,9 +184,13 @@ def _confirm(kept: Sequence[KeptPod]) -> None:
 
 
 @contextmanager
-def _failing_in_words() -> Iterator[None]:
+def _failing_in_words(settings: Settings) -> Iterator[None]:
     try:
         yield
+    except SealedOtherwiseError as error:
+        file = settings.sealing_key_file or settings.data / "sealing.key"
+        message = f"{file} is not the key that running clusters' credentials were sealed with"
+        raise click.ClickException(f"{message}: put back the one from your backup") from error
     except _FAILURES as error:
         raise click.ClickException(str(error) or type(error).__name__) from error
 
@@ -211,5 +213,10 @@ def _settings(options: dict[str, Any]) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        faults = [f"--{str(fault['loc'][0]).replace('_', '-')}: {fault['msg']}" for fault in error.errors()]
-        raise click.ClickException("\n".join(faults)) from error
+        raise click.ClickException("\n".join(_told(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+
+
+def _told(place: tuple[int | str, ...], message: str) -> str:
+    """Return what is wrong with an option, or with several together."""
+    options = [f"--{str(name).replace('_', '-')}: " for name in place[:1]]
+    return "".join(options) + message.removeprefix("Value error, ")

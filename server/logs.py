@@ -4,6 +4,7 @@ import logging
 import sys
 
 import structlog
+from stamina.instrumentation import set_on_retry_hooks
 
 
 def configure(*, terminal: bool) -> None:
@@ -25,3 +26,4 @@ def configure(*, terminal: bool) -> None:
     stream = logging.StreamHandler(sys.stderr)
     stream.setFormatter(formatter)
     logging.basicConfig(level=logging.WARNING, handlers=[stream], force=True)
+    set_on_retry_hooks([])  # what does not succeed in the end is told once, with why

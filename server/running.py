@@ -22,6 +22,7 @@ from exporters.app import serve as serve_metrics
 from exporters.collector import Collector, LoopCollector
 from operations.explaining import Explainer
 from operations.founding import found_center, is_founded
+from registry.ids import CenterId
 from server.announcing import Announcer, Opened
 from server.connections import Connection
 from server.founding import first_admin, founding
@@ -56,6 +57,7 @@ def run(settings: Settings, announcer: Announcer) -> None:
     Raises:
         AlreadyServedError: another process serves from the data folder.
         NotFoundedError: a part by itself finds no center of this version in the database.
+        OtherCenterError: the database is another center's.
         StoreUnavailableError: the database cannot be reached.
         BackendUnavailableError: processes cannot be started on this machine.
         AddressTakenError: somebody else listens where this is to listen.
@@ -100,7 +102,7 @@ def _part(settings: Settings, announcer: Announcer, stack: ExitStack) -> None:
     listening = stack.enter_context(_listen(settings.host, number, option))
     center = wire(settings)
     stack.callback(center.stop)
-    if not center.store.read(is_founded):
+    if not center.store.read(is_founded, CenterId(settings.center)):
         raise NotFoundedError(shown(settings.database_url))
     center.start()
     if is_api:

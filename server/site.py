@@ -69,13 +69,20 @@ class SiteSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    environments: Annotated[Mapping[Slug, ImageSettings], Field(min_length=1)]
+    environments: Mapping[Slug, ImageSettings]
     devices: Mapping[Model, DeviceSettings] = {}
     priority_class: Words | None = None
     pull: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     kubeconfig: Path | None = None
     namespace: Words | None = None
     kubelet_authority: FilePath | None = None
+
+    @field_validator("environments")
+    @classmethod
+    def _there_is_one_for_who_names_none(cls, environments: Mapping[str, ImageSettings]) -> Mapping[str, ImageSettings]:
+        if "default" not in environments:
+            raise ValueError("none is named default, which requests get that name none")
+        return environments
 
     @field_validator("devices")
     @classmethod

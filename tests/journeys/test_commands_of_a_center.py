@@ -82,6 +82,7 @@ TWICE = '[devices]\na100 = {resource = "nvidia.com/gpu"}\nl40 = {resource = "nvi
         ("[environments", "", "site.toml: Expected ']'"),
         (SITE.replace("image =", "images ="), "", "site.toml: environments.default.image: Field required"),
         (SITE + TWICE, "", "site.toml: devices: a100 and l40 are both nvidia.com/gpu, so a node would offer"),
+        (SITE.replace("default]", "other]"), "", "site.toml: environments: none is named default"),
         (SITE, "", "kubeconfig kubeconfig: "),
         (SITE, "users: [", "kubeconfig kubeconfig: "),
         (SITE.replace("kubeconfig =", "# "), "", "no kubeconfig is named and this is no pod: "),
@@ -96,6 +97,20 @@ def test_a_cluster_that_is_not_described_is_one_sentence(
     (tmp_path / "kubeconfig").write_text(kubeconfig)
     for command in (("serve", "--port", "0", "--metrics-port", "0"), ("close",)):
         assert said(tmp_path, *command, "--site", "site.toml").startswith(f"Error: {why}")
+
+
+def test_a_database_of_another_center_is_left_alone(tmp_path: Path) -> None:
+    haidang(tmp_path / "haidang-data", "migrate", "--found")
+    for command in (("serve", "--port", "0", "--metrics-port", "0"), ("migrate", "--found"), ("close",)):
+        answer = said(tmp_path, *command, "--center", "hanoi")
+        assert answer == "Error: the database holds the center center, not hanoi: say --center center"
+
+
+def test_a_part_without_what_it_needs_and_a_key_that_is_none_are_one_sentence(tmp_path: Path) -> None:
+    assert said(tmp_path, "serve", "--part", "api").startswith("Error: api by itself needs --database postgresql://")
+    (tmp_path / "short").write_text("short")
+    answer = said(tmp_path, "migrate", "--found", "--sealing-key-file", "short")
+    assert answer.startswith("Error: short is not the key that running clusters' credentials were sealed with")
 
 
 def test_a_key_that_is_none_is_said_to_be_so(tmp_path: Path) -> None:
