@@ -89,6 +89,7 @@ class Heads:
         self._changed = changed
         self._credentials: dict[RequestId, Credentials] = {}
         self._heads: dict[RequestId, _Head] = {}
+        self._departed: set[Door] = set()
         self._lock = threading.Lock()
         # Drains have threads of their own: however much there is to ask, a shrink does not wait for it.
         self._asking = _Threads("heads")
@@ -105,7 +106,8 @@ class Heads:
         with self._lock:
             for gone in self._heads.keys() - doors.keys():
                 # Not here: it may be asked just now, and whoever closes its door waits for the answer.
-                self._asking.begin(self._heads.pop(gone).door.close, is_slow=False)
+                self._departed.add(door := self._heads.pop(gone).door)
+                self._asking.begin(partial(self._leave, door), is_slow=False)
                 self._credentials.pop(gone, None)
             for request, address in doors.items():
                 head = self._head(request, address)
@@ -137,8 +139,13 @@ class Heads:
         """Let go of threads and connections."""
         for threads in (self._asking, self._draining):
             threads.close()
-        for head in self._heads.values():
-            head.door.close()
+        for door in (*self._departed, *(head.door for head in self._heads.values())):
+            door.close()
+
+    def _leave(self, door: Door) -> None:
+        door.close()
+        with self._lock:
+            self._departed.discard(door)
 
     def _head(self, request: RequestId, address: Address) -> _Head | None:
         known = self._heads.get(request)
