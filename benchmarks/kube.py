@@ -122,14 +122,15 @@ def found(center: RealCenter, plane: ControlPlane, nodes: int) -> str:
     """Admit one institution that may use everything, also as its namespace says; return its researcher's token."""
     until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == nodes)
     token = center.admit(*PROJECT.split("."))
-    whole = {"millicores": CORES * nodes * 1000, "memory": 4 * CORES * nodes * GIB}
+    offered = [one["capacity"] for one in center.call("GET", "/v1/nodes")["items"]]
+    whole = {amount: sum(one[amount] for one in offered) for amount in ("millicores", "memory")}
     for share in (INSTITUTION, PROJECT):
         path = f"/v1/shares/{share}/main"
         version = center.call("GET", path)["version"]
         quota = {"nominal": {"millicores": 0, "memory": 0}, "borrowing": whole}
         center.call("PUT", path, quota, **{"If-Match": f'"{version}"'})
-    quotas = f"/api/v1/namespaces/haidang-{INSTITUTION}/resourcequotas"
-    until(lambda: [one["status"].get("hard", {}).get("limits.cpu") for one in _items(plane, quotas)] == [_cpu(center)])
+    quotas, cpu = f"/api/v1/namespaces/haidang-{INSTITUTION}/resourcequotas", _cpu(whole["millicores"])
+    until(lambda: [one["status"].get("hard", {}).get("limits.cpu") for one in _items(plane, quotas)] == [cpu])
     return token
 
 
@@ -138,10 +139,9 @@ def _items(plane: ControlPlane, path: str) -> list[Json]:
     return items
 
 
-def _cpu(center: RealCenter) -> str:
-    """Return the cores of all nodes as Kubernetes writes them."""
-    millicores = sum(one["capacity"]["millicores"] for one in center.call("GET", "/v1/nodes")["items"])
-    return f"{millicores // 1000}" if millicores % 1000 == 0 else f"{millicores}m"
+def _cpu(millicores: int) -> str:
+    """Return cores as Kubernetes writes them."""
+    return f"{millicores}m" if millicores % 1000 else f"{millicores // 1000}"
 
 
 def until(look: Callable[[], object], patience_seconds: float = 120.0) -> None:
