@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import click
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from backends.kube.calls import CallRefusedError
 from backends.kube.leftovers import KeptPod, kept_pods, let_go
@@ -213,10 +214,11 @@ def _settings(options: dict[str, Any]) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise click.ClickException("\n".join(_told(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+        raise click.ClickException("\n".join(map(_told, error.errors()))) from error
 
 
-def _told(place: tuple[int | str, ...], message: str) -> str:
-    """Return what is wrong with an option, or with several together."""
-    options = [f"--{str(name).replace('_', '-')}: " for name in place[:1]]
-    return "".join(options) + message.removeprefix("Value error, ")
+def _told(fault: ErrorDetails) -> str:
+    """Return what is wrong with an option, or with several together. Only a path is repeated: others may be secret."""
+    options = "".join(f"--{str(name).replace('_', '-')}: " for name in fault["loc"][:1])
+    path = f": {fault['input']}" if fault["type"].startswith("path_") else ""
+    return options + fault["msg"].removeprefix("Value error, ") + path

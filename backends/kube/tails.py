@@ -55,5 +55,6 @@ class Tails:
         except (CallRefusedError, BackendUnavailableError):
             end = None
         if time.monotonic() - asked >= ANSWER_SECONDS:  # whoever says no at once keeps nobody waiting
-            self._waited[by] = time.monotonic()
+            recent = {one: at for one, at in list(self._waited.items()) if asked - at < SILENCE_SECONDS}
+            self._waited = {**recent, by: time.monotonic()}
         return None if end is None or end.startswith(_NO_LONGER_THERE) else end

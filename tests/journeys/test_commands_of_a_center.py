@@ -78,7 +78,7 @@ TWICE = '[devices]\na100 = {resource = "nvidia.com/gpu"}\nl40 = {resource = "nvi
 @pytest.mark.parametrize(
     ("site", "kubeconfig", "why"),
     [
-        (None, "", "--site: Path does not point to a file"),
+        (None, "", "--site: Path does not point to a file: site.toml"),
         ("[environments", "", "site.toml: Expected ']'"),
         (SITE.replace("image =", "images ="), "", "site.toml: environments.default.image: Field required"),
         (SITE + TWICE, "", "site.toml: devices: a100 and l40 are both nvidia.com/gpu, so a node would offer"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -80,21 +80,27 @@ def namespace(plane: ControlPlane) -> Iterator[str]:
     plane.wire.delete(path)
 
 
-@pytest.fixture
-def center(plane: ControlPlane, kubelets: Kubelets, tmp_path: Path) -> Iterator[RealCenter]:
-    """A center that serves from this machine, with two nodes of the Kubernetes cluster for its clusters."""
+@contextmanager
+def two_nodes(plane: ControlPlane, kubelets: Kubelets, folder: Path) -> Iterator[str]:
+    """Two nodes for a center's clusters, whose heads answer; yields the file that says where they are."""
     for name in ("n1", "n2"):
         kubelets.add(name, 8, 32 * GIB, POOL)
-    site = tmp_path / "site.toml"
+    site = folder / "site.toml"
     site.write_text(SITE.format(kubeconfig=plane.admin))
-    heads = Heads(plane, kubelets, tmp_path)
+    heads = Heads(plane, kubelets, folder)
     try:
-        with a_center(tmp_path, None, "--site", str(site)) as center:
-            until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
-            yield center
+        yield str(site)
     finally:
         heads.close()
         remove_places(plane)
+
+
+@pytest.fixture
+def center(plane: ControlPlane, kubelets: Kubelets, tmp_path: Path) -> Iterator[RealCenter]:
+    """A center that serves from this machine, with two nodes of the Kubernetes cluster for its clusters."""
+    with two_nodes(plane, kubelets, tmp_path) as site, a_center(tmp_path, None, "--site", site) as center:
+        until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
+        yield center
 
 
 def remove_places(plane: ControlPlane) -> None:

@@ -14,12 +14,10 @@ import pytest
 
 from backends.kube.lease import LEASE_SECONDS
 from benchmarks.kube import Bound
-from registry.resources import GIB
 from tests.centers import until
 from tests.databases import PostgresqlServer
-from tests.kubernetes.conftest import POOL, SITE, remove_places
+from tests.kubernetes.conftest import two_nodes
 from tests.kubernetes.control_plane import ControlPlane
-from tests.kubernetes.heads import Heads
 from tests.kubernetes.kubelets import Kubelets
 from tests.kubernetes.test_center import pods, running
 from tests.parted import PartedCenter, a_parted_center, has_ended
@@ -33,18 +31,12 @@ def begin(plane: ControlPlane, kubelets: Kubelets, postgresql_server: Postgresql
 
     @contextmanager
     def a_center(*lease: str) -> Iterator[PartedCenter]:
-        for name in ("n1", "n2"):
-            kubelets.add(name, 8, 32 * GIB, POOL)
-        site = tmp_path / "site.toml"
-        site.write_text(SITE.format(kubeconfig=plane.admin))
-        heads = Heads(plane, kubelets, tmp_path)
-        try:
-            with a_parted_center(tmp_path, postgresql_server, site=("--site", str(site)), lease=lease) as center:
-                until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
-                yield center
-        finally:
-            heads.close()
-            remove_places(plane)
+        with (
+            two_nodes(plane, kubelets, tmp_path) as site,
+            a_parted_center(tmp_path, postgresql_server, site=("--site", site), lease=lease) as center,
+        ):
+            until(lambda: len(center.call("GET", "/v1/nodes")["items"]) == 2)
+            yield center
 
     return a_center
 

@@ -166,15 +166,15 @@ def test_the_pause_before_a_worker_is_replaced_grows_with_its_own_deaths() -> No
     request = center.store.read(lambda work: work.requests.get(request_id(1)))
     assert request is not None
     pauses = []
-    for first in (1, 7):
-        slot = replace(center.slot(1), incarnation=first)
+    for first, incarnation in ((1, 1), (7, 7), (7, 8), (7, 9), (1, 99)):
+        slot = replace(center.slot(1), incarnation=incarnation)
 
         def die(work: Work, slot: Process = slot, first: int = first) -> None:
             refill(work, replace(request, first_incarnation=first), slot, NO_CHARGES, now=NOW)
 
         center.store.transact(die)
         pauses.append(center.slot(1).not_before)
-    assert pauses == [NOW, NOW]
+    assert pauses == [NOW, NOW, NOW + 1, NOW + 5, NOW + 1800]
 
 
 def test_no_elastic_worker_is_held_for_from_credit_whose_period_is_over() -> None:
