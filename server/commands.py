@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import click
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from backends.kube.calls import CallRefusedError
 from backends.kube.leftovers import KeptPod, kept_pods, let_go
@@ -217,8 +216,8 @@ def _settings(options: dict[str, Any]) -> Settings:
         raise click.ClickException("\n".join(map(_told, error.errors()))) from error
 
 
-def _told(fault: ErrorDetails) -> str:
+def _told(fault: Mapping[str, Any]) -> str:
     """Return what is wrong with an option, or with several together. Only a path is repeated: others may be secret."""
     options = "".join(f"--{str(name).replace('_', '-')}: " for name in fault["loc"][:1])
     path = f": {fault['input']}" if fault["type"].startswith("path_") else ""
-    return options + fault["msg"].removeprefix("Value error, ") + path
+    return options + str(fault["msg"]).removeprefix("Value error, ") + path
