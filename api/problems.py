@@ -83,6 +83,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.UnknownEnvironment: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.WalltimeTooLong: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.WouldDelayReserved: HTTPStatus.CONFLICT,
+    engine.OthersFirst: HTTPStatus.CONFLICT,
 }
 
 _HEADERS: Final[Mapping[type, Mapping[str, str]]] = {

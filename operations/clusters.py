@@ -165,7 +165,7 @@ def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
 def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> None:
     """Write down that a request has ended."""
     assert before.may_move(State.ENDED), before
-    after = replace(before, state=State.ENDED, reasons=(), end=why, ended=now)
+    after = replace(before, state=State.ENDED, reasons=(), promise=None, end=why, ended=now)
     if work.requests.swap(before, after):
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDED, details=(("why", why.value),))])
 

@@ -14,7 +14,7 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import MicroCredits, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.plan import Growth, Placement, Plan, Retirement, Wait
+from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Wait
 from scheduler.requests import Request, State
 
 A = TypeVar("A", Placement, Growth, Retirement)
@@ -56,6 +56,8 @@ def apply(work: Work, plan: Plan, *, now: Seconds) -> Applied:
     placed, not_placed = _apply_each(work, plan.placements, _place, now)
     grown, not_grown = _apply_each(work, plan.growths, _grow, now)
     retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
+    for change in plan.promises:
+        _promise(work, change, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
     turned_away = (*not_placed, *not_grown, *not_retired)
@@ -86,6 +88,7 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
         state=State.PLACED,
         tags=replace(before.tags, funding=funding),
         reasons=(),
+        promise=None,
         placed=now,
         deadline=placement.deadline,
         allocation=placement.allocation,
@@ -138,6 +141,18 @@ def _keep_waiting(work: Work, wait: Wait, now: Seconds) -> None:
         work.journal.add([Event(request=request, at=now, kind=EventKind.WAITING, details=(codes,))])
 
 
+def _promise(work: Work, change: PromiseChange, now: Seconds) -> None:
+    """Write down what a waiting request is promised now, and tell its owner if that is not what it was."""
+    before, promise = work.requests.get(change.request.id), change.promise
+    if before is None or before.state is not State.PENDING or before.promise == promise:
+        return
+    _swap(work, before, replace(before, promise=promise))
+    was, starts = (one.starts if one else None for one in (before.promise, promise))
+    if was != starts:
+        told = tuple((name, str(at)) for name, at in (("starts", starts), ("before", was)) if at is not None)
+        work.journal.add([Event(request=before.id, at=now, kind=EventKind.PROMISED, details=told)])
+
+
 def _swap(work: Work, before: Request, after: Request) -> None:
     if not work.requests.swap(before, after):
         raise TurnedAwayError
@@ -145,4 +160,5 @@ def _swap(work: Work, before: Request, after: Request) -> None:
 
 def _requests(plan: Plan) -> set[RequestId]:
     answered = {answer.request.id for answer in (*plan.answers(), *plan.retirements)}
+    answered |= {change.request.id for change in plan.promises}
     return answered | {request for wait in plan.waits for request in wait.requests}

@@ -15,6 +15,7 @@ class EventKind(StrEnum):
     WAITING = "waiting"
     HELD = "held"
     UNHELD = "unheld"
+    PROMISED = "promised"
     PLACED = "placed"
     SCALED = "scaled"
     GREW = "grew"
@@ -45,6 +46,7 @@ class Event:
 _DECIDED_ALREADY: Final = frozenset(
     {
         EventKind.WAITING,
+        EventKind.PROMISED,
         EventKind.PLACED,
         EventKind.GREW,
         EventKind.PROCESS_READY,

@@ -37,6 +37,7 @@ from scheduler.reasons import (
     MinimumAboveMaximum,
     NodesFull,
     NoRate,
+    OthersFirst,
     PersonAtClassLimit,
     ProcessNeverFits,
     SetAside,
@@ -279,6 +280,7 @@ Reason = (
     | VersionMissing
     | WalltimeTooLong
     | WouldDelayReserved
+    | OthersFirst
     | WrongMediaType
 )
 

@@ -1,19 +1,22 @@
 """One cycle's decision: every pending request gets a placement or all the reasons why it waits."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
+import numpy as np
+
+from registry.axes import Ints
 from registry.ids import RequestId, Seconds
+from scheduler import arrays as columns
+from scheduler.blocking import NODES_FULL, codes_of, crowded, stopped
 from scheduler.elastic import share_out
 from scheduler.evacuation import evacuate
-from scheduler.ordering import Standings, in_turn
-from scheduler.plan import Placement, Plan, Wait, WaitReason
-from scheduler.reasons import NodesFull, WouldDelayReserved
+from scheduler.ordering import Standings
+from scheduler.plan import Plan, PromiseChange, Wait
+from scheduler.promising import Decided, keep_promises, promised
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
-
-Answer = Placement | tuple[WaitReason, ...]
+from scheduler.turns import Turns
 
 
 def decide(snapshot: Snapshot, now: Seconds) -> Plan:
@@ -22,63 +25,93 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched but
     where its node is to be emptied.
     """
-    room = Room(snapshot, now)
-    placements: list[Placement] = []
-    waiting: list[tuple[Request, tuple[str, ...]]] = []
-    for request, answer in answers(snapshot, room, now):
-        if isinstance(answer, Placement):
-            placements.append(answer)
-        else:
-            waiting.append((request, codes(answer)))
-    growths = tuple(share_out(snapshot, room))
+    decided = answer(snapshot, now)
+    waits = tuple(_changed(snapshot, decided))
+    growths = tuple(share_out(snapshot, decided.room))
     growing = {growth.request.id for growth in growths}
     return Plan(
-        placements=tuple(placements),
+        placements=tuple(decided.placements),
         growths=growths,
         retirements=tuple(evacuate(snapshot, growing, now)),
-        waits=tuple(_changed(waiting)),
+        promises=tuple(_promise_changes(snapshot, decided)),
+        waits=waits,
     )
 
 
-def answers(snapshot: Snapshot, room: Room, now: Seconds) -> Iterator[tuple[Request, Answer]]:
-    """Yield the answer to each pending request in its turn, taking from the room what is placed.
+def answer(snapshot: Snapshot, now: Seconds) -> Decided:
+    """Decide who starts now and whose start is protected.
 
-    A request that only lacks nodes is given a protected start while the policy has one left (EASY with one); what
-    comes later may not delay it. A request that something else stops too is passed over.
+    What was promised comes first, in the order in which it was. Then the others take their turns: who fits starts;
+    who only lacks nodes is promised its first possible start while the policy has a promise left; what comes later
+    may delay none of these. A request that something else stops is passed over.
     """
-    standings = Standings(snapshot, now)
-    for request in in_turn(snapshot.pending(), standings, now):
-        reasons = room.reasons(request)
-        if not reasons:
-            standings.use(request, request.gang_total(), request.walltime_seconds)
-            yield request, room.start(request)
-        elif only_nodes(reasons):
-            reservation = room.reserve(request)
-            starts = reservation.starts if reservation else None
-            yield request, tuple(_expecting(reason, starts) for reason in reasons)
-        else:
-            yield request, reasons
+    room = Room(snapshot, now)
+    decided = Decided(room, Standings(snapshot, now))
+    keep_promises(decided)
+    started = {placement.request.id for placement in decided.placements}
+    turns = Turns(room, decided.standings, apart=started | decided.waits_for.keys())
+    for request in turns:
+        if not is_answered(decided, request):
+            turns.crowded_out(request)
+    return decided
 
 
-def only_nodes(reasons: Iterable[WaitReason]) -> bool:
-    """Tell whether nothing but node capacity stands in the way."""
-    return all(isinstance(reason, NodesFull | WouldDelayReserved) for reason in reasons)
+def is_answered(decided: Decided, request: Request) -> bool:
+    """Place a request that nodes alone may stop, or promise it a start; tell whether it got either."""
+    room, gang = decided.room, decided.room.gang(request)
+    packing = room.packing(request, gang)
+    if packing is not None:
+        decided.standings.use(request, gang.total, request.walltime_seconds)
+        decided.placements.append(room.start(request, gang, packing))
+        return True
+    floor = room.floor(request.pool)
+    floor.closed = not room.policy.backfill
+    first = room.first_start(request, gang) if room.may_promise_on(floor) else None
+    if first is not None:
+        decided.waits_for[request.id] = NODES_FULL
+        decided.promises[request.id] = room.keep(request, gang, *first)
+    return first is not None
 
 
-def codes(reasons: Iterable[WaitReason]) -> tuple[str, ...]:
-    """Return the codes of reasons as they are stored: each once, in the order they were found."""
-    return tuple(dict.fromkeys(reason.code for reason in reasons))
+def codes_waited_for(snapshot: Snapshot, decided: Decided, request: Request) -> tuple[str, ...]:
+    """Return the codes of what stops one pending request that was not placed."""
+    return codes_of(int(_waiting_bits(snapshot, decided, np.array([snapshot.arrays.queue.row(request.id)]))[0]))
 
 
-def _expecting(reason: WaitReason, starts: Seconds | None) -> WaitReason:
-    return replace(reason, expected=starts) if isinstance(reason, NodesFull) else reason
+def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
+    """Return what stops each of some pending requests, by their rows, now that everything is decided."""
+    cells = snapshot.arrays.queue.cells[rows]
+    bits = stopped(decided.room, cells) | crowded(decided.room, cells)
+    for request, own in decided.waits_for.items():
+        bits[rows == snapshot.arrays.queue.row(request)] = own
+    return np.asarray(bits)
 
 
-def _changed(waiting: Iterable[tuple[Request, tuple[str, ...]]]) -> Iterator[Wait]:
+def _changed(snapshot: Snapshot, decided: Decided) -> Iterator[Wait]:
     """Group the requests whose reasons are new by what stops them."""
-    groups: dict[tuple[str, ...], list[RequestId]] = {}
-    for request, found in waiting:
-        if found != request.reasons:
-            groups.setdefault(found, []).append(request.id)
-    for found, requests in groups.items():
-        yield Wait(codes=found, requests=tuple(requests))
+    queue, names = snapshot.arrays.queue, snapshot.arrays.names
+    placed = [queue.row(placement.request.id) for placement in decided.placements]
+    rows = np.setdiff1d(queue.alive(), np.array(placed, dtype=np.int64), assume_unique=True)
+    bits = _waiting_bits(snapshot, decided, rows)
+    different, which = np.unique(bits, return_inverse=True)
+    numbers = np.array([names.codes.of(codes_of(int(one))) for one in different], dtype=np.int64)
+    news = np.flatnonzero(numbers[which] != queue.cells[rows, columns.CODES]) if len(rows) else rows
+    groups: dict[int, list[RequestId]] = {}
+    for at in news:
+        groups.setdefault(int(numbers[which[at]]), []).append(queue.key(int(rows[at])))
+    for number in sorted(groups, key=names.codes.key):
+        yield Wait(codes=names.codes.key(number), requests=tuple(sorted(groups[number])))
+
+
+def _promise_changes(snapshot: Snapshot, decided: Decided) -> Iterator[PromiseChange]:
+    """Yield what becomes of promises, where the policy keeps any: given, moved, or taken back and why."""
+    if not snapshot.policy.keeps_promises:
+        return
+    for request, promise in sorted(decided.promises.items()):
+        before = snapshot.requests[request]
+        if before.promise != promise:
+            yield PromiseChange(request=before, promise=promise)
+    placed = {placement.request.id for placement in decided.placements}
+    for before in promised(snapshot):
+        if before.id not in decided.promises and before.id not in placed:
+            yield PromiseChange(request=before, promise=None)

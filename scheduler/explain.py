@@ -1,15 +1,16 @@
 """Why a request waits: its rank with every factor, and its reasons with their numbers, from `decide`'s own tests."""
 
-from collections import Counter
 from dataclasses import dataclass
 
-from registry.ids import PoolId, RequestId, Seconds
-from scheduler.decide import Answer, answers
+import numpy as np
+
+from registry.ids import RequestId, Seconds
+from scheduler import arrays as columns
+from scheduler.decide import answer, codes_waited_for
+from scheduler.numbers import reasons_in_numbers
 from scheduler.ordering import Rank, Standings
-from scheduler.plan import Placement, WaitReason
-from scheduler.reasons import NodesFull
+from scheduler.plan import WaitReason
 from scheduler.requests import Request
-from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
 
@@ -30,42 +31,45 @@ class Explanation:
 class Explanations:
     """Explains every pending request of one snapshot as a cycle at one moment would answer it, by deciding once.
 
-    The reasons of each request count what goes before it.
+    The reasons of each request are what stops it once all that can start has started.
     """
 
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
-        standings = Standings(snapshot, now)
-        self._ranks = {request.id: standings.rank(request, now) for request in snapshot.pending()}
-        self._pending = Counter(request.pool for request in snapshot.pending())
-        self._answers: dict[RequestId, tuple[int, Request, Answer]] = {}
-        places: Counter[PoolId] = Counter()
-        for request, answer in answers(snapshot, Room(snapshot, now), now):
-            places[request.pool] += 1
-            self._answers[request.id] = places[request.pool], request, answer
+        self._snapshot = snapshot
+        self._standings = Standings(snapshot, now)
+        self._decided = answer(snapshot, now)
+        self._placed = {placement.request.id for placement in self._decided.placements}
 
     def knows(self, request: Request | None) -> bool:
         """Tell whether exactly this request, as it stands, was explained."""
-        return request is not None and self._answers.get(request.id, (0, None))[1] == request
+        return request is not None and self._snapshot.requests.get(request.id) == request
 
     def of(self, request: RequestId) -> Explanation | None:
         """Explain one request; None if it is not pending."""
-        if request not in self._answers:
+        queue = self._snapshot.arrays.queue
+        if request not in queue:
             return None
-        place, asked, answer = self._answers[request]
-        reasons = () if isinstance(answer, Placement) else answer
+        asked, promise = self._snapshot.requests[request], self._decided.promises.get(request)
+        codes = () if request in self._placed else codes_waited_for(self._snapshot, self._decided, asked)
+        place, pending = self._place(asked)
         return Explanation(
             place=place,
-            pending=self._pending[asked.pool],
-            rank=self._ranks[request],
-            reasons=reasons,
-            expected=_expected(reasons),
+            pending=pending,
+            rank=self._standings.rank(asked),
+            reasons=tuple(reasons_in_numbers(self._decided.room, asked, codes, promise)),
+            expected=promise.starts if promise else None,
         )
+
+    def _place(self, request: Request) -> tuple[int, int]:
+        """Return the request's place in its pool before anything was decided, and how many wait there."""
+        queue = self._snapshot.arrays.queue
+        row = queue.row(request.id)
+        pool = queue.cells[:, columns.POOL] == queue.cells[row, columns.POOL]
+        rows = np.flatnonzero(pool & (queue.cells[:, columns.ALIVE] == 1))
+        place = self._standings.order_of(rows).index(row)
+        return place + 1, len(rows)
 
 
 def explain(snapshot: Snapshot, request: RequestId, now: Seconds) -> Explanation | None:
     """Explain a single request; None if it is not pending."""
     return Explanations(snapshot, now).of(request)
-
-
-def _expected(reasons: tuple[WaitReason, ...]) -> Seconds | None:
-    return next((one.expected for one in reasons if isinstance(one, NodesFull)), None)

@@ -1,14 +1,16 @@
 """Which nodes a gang fits on, and what could never fit at all."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
+
+import numpy as np
 
 from quotas.claims import Level, beyond_limits
 from quotas.reasons import BeyondLimit, NoShare
+from registry.axes import PLENTY, Axes, Ints
 from registry.centers import Node
-from registry.ids import NodeId
 from registry.resources import Resources, names, total
 from scheduler.policy import ClassRule
 from scheduler.reasons import (
@@ -33,76 +35,109 @@ NeverFits = (
 )
 
 
-UNLIMITED: Final[Mapping[NodeId, int]] = MappingProxyType({})
-ANY: Final = 2**31
+@dataclass(frozen=True, slots=True)
+class Gang:
+    """What is placed together or not at all, in rows: a head and `count` equal workers, each with its place."""
+
+    head: Ints
+    worker: Ints
+    count: int
+    total: Ints
+
+    @classmethod
+    def of(cls, draft: Draft, axes: Axes) -> Gang:
+        """Return the gang of a draft."""
+        head, worker = np.array(axes.row(draft.head, 1)), np.array(axes.row(draft.worker, 1))
+        return cls(head=head, worker=worker, count=draft.workers_min, total=head + worker * draft.workers_min)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Packing:
-    """Where a gang goes: a node for the head and one for each worker, in the order of their ordinals."""
+    """Where a gang goes: the row of the head's node, and how many workers go to the node of each row."""
 
-    head: NodeId
-    workers: tuple[NodeId, ...]
+    head: int
+    workers: tuple[tuple[int, int], ...]
 
-    def by_node(self, draft: Draft) -> dict[NodeId, Resources]:
-        """Return what the packing takes of each node."""
-        taken: dict[NodeId, Resources] = {}
-        for node, shape in zip((self.head, *self.workers), draft.gang(), strict=True):
-            taken[node] = taken[node] + shape if node in taken else shape
+    def taken(self, gang: Gang, like: Ints) -> Ints:
+        """Return what the packing takes of each node, as a table `like` that of the nodes."""
+        taken = np.zeros_like(like)
+        taken[self.head] += gang.head
+        for row, count in self.workers:
+            taken[row] += gang.worker * count
         return taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Crowded:
     """The gang does not fit: this many of its processes would."""
 
     placeable: int
 
 
-def place(
-    draft: Draft, free: Mapping[NodeId, Resources], places: Mapping[NodeId, int] = UNLIMITED
-) -> Packing | Crowded:
-    """Fit the whole gang on nodes with `free` amounts, or tell how much of it would fit.
-
-    `places` are how many processes more each node takes, however small they are; a node that is not named takes any.
+def place(gang: Gang, free: Ints, first: Ints | None = None) -> Packing | Crowded:
+    """Fit the whole gang on nodes with `free` amounts, one row each in the order of their ids; or tell how much fits.
 
     Exact for what a gang is, one head and equal workers: the head goes where it displaces the fewest workers, and
-    workers fill the fullest nodes first, so that large holes stay whole. The cost grows with the number of nodes.
+    workers fill the fullest nodes first, so that large holes stay whole. With `first`, another amount of each node,
+    those where that is smallest come before: what is kept for others soon is used by who is gone by then. The cost
+    grows with the number of nodes.
     """
-    room = {node: min(times(amount, draft.worker), places.get(node, ANY)) for node, amount in free.items()}
-    most = sum(room.values())
-    heads = [node for node, amount in free.items() if draft.head.within(amount) and places.get(node, ANY) > 0]
-    if not heads:
-        return Crowded(placeable=min(most, draft.workers_min))
-    left = {node: min(times(free[node] - draft.head, draft.worker), places.get(node, ANY) - 1) for node in heads}
-    head = min(heads, key=lambda node: (room[node] - left[node], free[node].millicores, free[node].memory, node))
-    room[head] = left[head]
-    if sum(room.values()) < draft.workers_min:
-        return Crowded(placeable=sum(room.values()) + 1)
-    order = sorted(room, key=lambda node: (free[node].millicores, free[node].memory, node))
-    return Packing(head=head, workers=tuple(_first(draft.workers_min, order, room)))
+    if len(free) == 1:
+        return _place_on_one(gang, free[0])
+    room = times(free, gang.worker)
+    heads = np.flatnonzero((gang.head <= free).all(axis=1))
+    if not len(heads):
+        return Crowded(min(int(room.sum()), gang.count))
+    left = times(free[heads] - gang.head, gang.worker)
+    ranks = (room[heads] - left, *(() if first is None else first[heads].T), *free[heads].T)
+    head = int(heads[_least(ranks)])
+    room[head] = left[_least(ranks)]
+    if (most := int(room.sum())) < gang.count:
+        return Crowded(most + 1)
+    return Packing(head, tuple(_filled(gang.count, room, free if first is None else np.hstack([first, free]))))
 
 
-def place_worker(
-    draft: Draft, free: Mapping[NodeId, Resources], places: Mapping[NodeId, int] = UNLIMITED
-) -> NodeId | None:
-    """Return the fullest node that has room for one more worker."""
-    able = [node for node, amount in free.items() if draft.worker.within(amount) and places.get(node, ANY) > 0]
-    return min(able, key=lambda node: (free[node].millicores, free[node].memory, node), default=None)
+def times(free: Ints, shape: Ints) -> Ints:
+    """Return how many of `shape` fit into each row; never negative, and `shape` takes a place of each at least."""
+    needed = np.flatnonzero(shape)
+    return np.asarray(np.maximum((free[:, needed] // shape[needed]).min(axis=1), 0))
 
 
-def places_of(nodes: Iterable[Node]) -> dict[NodeId, int]:
-    """Return how many processes each node takes when it is empty, of those that have a limit."""
-    return {node.id: node.places for node in nodes if node.places is not None}
+def place_worker(gang: Gang, free: Ints) -> int | None:
+    """Return the row of the fullest node that has room for one more worker."""
+    able = np.flatnonzero((gang.worker <= free).all(axis=1))
+    return int(able[_least(tuple(free[able].T))]) if len(able) else None
 
 
-def times(amount: Resources, shape: Resources) -> int:
-    """Return how many of `shape` fit into `amount`.
+def _place_on_one(gang: Gang, free: Ints) -> Packing | Crowded:
+    """As `place`, where there is but one node: then a gang fits if its total does."""
+    if (gang.total <= free).all():
+        return Packing(0, ((0, gang.count),) if gang.count else ())
+    holds_head = bool((gang.head <= free).all())
+    room = int(times((free - gang.head if holds_head else free)[None], gang.worker)[0])
+    return Crowded(min(room, gang.count) + holds_head)
 
-    Raises:
-        ValueError: the shape asks for nothing, so that any number would fit.
-    """
-    return max(0, min(amount.amount(name) // needed for name, needed in shape.items() if needed))
+
+def _least(ranks: Sequence[Ints]) -> int:
+    """Return the first place that is least by the first of the ranks, then by the next ones."""
+    among = np.arange(len(ranks[0]))
+    for rank in ranks:
+        if len(among) == 1:
+            break
+        values = rank[among]
+        among = among[values == values.min()]
+    return int(among[0])
+
+
+def _filled(count: int, room: Ints, order: Ints) -> Iterator[tuple[int, int]]:
+    """Yield how many workers each node gets, the least by the columns of `order` first."""
+    able = np.flatnonzero(room)
+    for row in able[np.lexsort(order[able].T[::-1])]:
+        take = min(count, int(room[row]))
+        if not take:
+            return
+        count -= take
+        yield int(row), take
 
 
 def never_fits(draft: Draft, rule: ClassRule, nodes: Sequence[Node], path: Sequence[Level]) -> tuple[NeverFits, ...]:
@@ -137,7 +172,9 @@ def _beyond_nodes(draft: Draft, nodes: Sequence[Node]) -> Iterator[ProcessNeverF
         *_too_large(draft, "worker", draft.worker, nodes),
     ]
     yield from too_large
-    packing = place(draft, {node.id: node.capacity for node in nodes}, places_of(nodes))
+    axes = Axes().with_models_of((draft.head, draft.worker, *(node.capacity for node in nodes)))
+    capacity = [axes.row(node.capacity, PLENTY if node.places is None else node.places) for node in nodes]
+    packing = place(Gang.of(draft, axes), np.array(capacity, dtype=np.int64).reshape(-1, axes.width))
     if not too_large and isinstance(packing, Crowded):
         yield GangNeverFits(pool=draft.pool, processes=draft.workers_min + 1, placeable=packing.placeable)
 
@@ -167,10 +204,3 @@ def _too_large(draft: Draft, field: str, shape: Resources, nodes: Sequence[Node]
         yield ProcessNeverFits(
             field=field, pool=draft.pool, resource=name, needed=shape.amount(name), largest=largest[name]
         )
-
-
-def _first(count: int, order: Iterable[NodeId], room: Mapping[NodeId, int]) -> Iterator[NodeId]:
-    for node in order:
-        take = min(count, room[node])
-        count -= take
-        yield from (node,) * take

@@ -1,54 +1,91 @@
 """What people run, classes hold and projects may still pay while a plan is made."""
 
-from collections import Counter
+from __future__ import annotations
 
-from quotas.allocations import Allocation, Credit, covering, most_available
-from registry.ids import AllocationId, MicroCredits, PersonId, PoolId, Seconds
-from registry.resources import NOTHING, Resources, total
-from scheduler.requests import Request, RequestClass
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from quotas.allocations import Allocation, covering, most_available
+from registry.axes import Ints
+from registry.ids import AllocationId, MicroCredits, ProjectId, Seconds
+from scheduler import arrays as columns
+from scheduler.arrays import CLASSES
+from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
 
 class Holdings:
-    """Counts and sums that begin as the snapshot has them and grow with each decision."""
+    """Counts and sums that begin as the snapshot has them and grow with each decision.
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._running: Counter[tuple[PersonId, RequestClass]] = Counter()
-        self._granted: dict[tuple[PoolId, RequestClass], Resources] = {}
-        self._credit = Credit(snapshot.allocations.values())
-        for cluster in snapshot.clusters():
-            self.begin(cluster.request)
-            self.grant(cluster.request, total(process.shape for process in cluster.processes))
+    `running` counts by the number of a person in a class, `granted` is by the numbers of a pool and a class, and
+    `available` is the largest sum that an open allocation of each payer could still hold.
+    """
+
+    def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
+        self._snapshot: Final = snapshot
+        self._now: Final = now
+        names = snapshot.arrays.names
+        running = snapshot.arrays.running.cells
+        people = running[running[:, columns.ALIVE] == 1, 2]
+        self.running: Ints = np.bincount(people, minlength=len(names.by_person))
+        self.granted: Ints = self._granted()
+        credit = snapshot.arrays.credit.cells
+        is_open = credit[(credit[:, columns.ALIVE] == 1) & (credit[:, 2] <= now) & (now < credit[:, 3])]
+        self.available: Ints = np.zeros(len(names.payers), dtype=np.int64)
+        np.maximum.at(self.available, is_open[:, 1], is_open[:, 4])
+        self._changed: dict[ProjectId, dict[AllocationId, Allocation]] = {}
 
     def begin(self, request: Request) -> None:
         """Count a request among those that its person runs."""
-        self._running[request.person, request.request_class] += 1
+        number = self._snapshot.arrays.names.by_person.of((request.person, request.request_class))
+        self.running[number] += 1
 
-    def grant(self, request: Request, amount: Resources) -> None:
+    def grant(self, request: Request, amount: Ints) -> None:
         """Add to what the request's class holds of its pool."""
-        key = request.pool, request.request_class
-        self._granted[key] = self._granted.get(key, NOTHING) + amount
+        pool = self._snapshot.arrays.names.pools.of(request.pool)
+        self.granted[pool, CLASSES.index(request.request_class)] += amount
 
     def hold(self, request: Request, allocation: AllocationId, amount: MicroCredits) -> None:
         """Set credit of an allocation aside."""
-        self._credit.hold(request.project, allocation, amount)
+        own = self._changed.setdefault(request.project, dict(self._snapshot.credit.get(request.project, {})))
+        left = MicroCredits(own[allocation].available - amount)
+        own[allocation] = replace(own[allocation], available=left)
+        payer = self._snapshot.arrays.names.payers.of(request.project)
+        self.available[payer] = most_available(own.values(), self._now)
 
-    def running(self, request: Request) -> int:
-        """Return how many requests of this class the person runs."""
-        return self._running[request.person, request.request_class]
-
-    def granted(self, request: Request) -> Resources:
-        """Return what the request's class holds of its pool."""
-        return self._granted.get((request.pool, request.request_class), NOTHING)
+    def forget(self, request: Request, allocation: AllocationId, amount: Ints, credit: MicroCredits) -> None:
+        """Undo `begin`, `grant` and `hold` of a request that was only promised something."""
+        number = self._snapshot.arrays.names.by_person.of((request.person, request.request_class))
+        self.running[number] -= 1
+        self.grant(request, -amount)
+        self.hold(request, allocation, MicroCredits(-credit))
 
     def covering(self, request: Request, needed: MicroCredits, now: Seconds) -> Allocation | None:
         """Return the allocation that new credit for the request would be held of, if one covers it."""
-        return covering(self._credit.of(request.project), needed, now)
+        return covering(self._of(request.project).values(), needed, now)
 
     def most_available(self, request: Request, now: Seconds) -> MicroCredits:
         """Return the largest sum that one allocation of the project could hold now."""
-        return most_available(self._credit.of(request.project), now)
+        return most_available(self._of(request.project).values(), now)
 
     def left(self, request: Request, allocation: AllocationId, now: Seconds) -> MicroCredits:
-        """Return what may still be held of an allocation of the request's project."""
-        return self._credit.left(request.project, allocation, now)
+        """Return what may still be held of an allocation of the request's project; nothing outside its period."""
+        found = self._of(request.project).get(allocation)
+        return found.available if found and found.open_at(now) else MicroCredits(0)
+
+    def _of(self, project: ProjectId) -> dict[AllocationId, Allocation]:
+        return self._changed.get(project) or dict(self._snapshot.credit.get(project, {}))
+
+    def _granted(self) -> Ints:
+        arrays = self._snapshot.arrays
+        cells = arrays.processes.cells
+        cells = cells[cells[:, columns.ALIVE] == 1]
+        granted = np.zeros((len(arrays.names.pools), len(CLASSES), arrays.axes.width), dtype=np.int64)
+        key = cells[:, columns.POOL] * len(CLASSES) + cells[:, columns.CLASS]
+        flat = granted.reshape(-1, arrays.axes.width)
+        for column in range(arrays.axes.width):
+            shapes = cells[:, columns.SHAPE_OF_PROCESS + column]
+            flat[:, column] = np.bincount(key, weights=shapes, minlength=len(flat)).astype(np.int64)
+        return granted

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import log, log2
-from typing import Final
+from math import log
+from typing import Final, assert_never
 
+import numpy as np
+
+from registry.axes import Bools, Floats, Ints, parts
 from registry.ids import PoolId, Seconds, ShareId
-from registry.resources import NOTHING, Resources, dominant_ppm
-from scheduler.policy import DAY
+from registry.resources import MILLI
+from scheduler import arrays as columns
+from scheduler.policy import DAY, Order
 from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
 _WITHIN_INSTITUTION: Final = 0.1
 """How much the standing of a project counts beside that of its institution: it orders equals."""
+Place = tuple[bool, float, int, str]
+"""The first one goes first: who is overdue, then by score, by time of submission, by id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,85 +48,138 @@ class Standings:
     """How much of its entitlement each share has used, with what this cycle has placed already."""
 
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
-        self._policy = snapshot.policy
-        self._shares = snapshot.shares
-        # Whole numbers: a sum of fractions would depend on their order, and with it who is next.
-        self._used: dict[tuple[ShareId, PoolId], int] = {}
-        self._factors: dict[tuple[ShareId, PoolId], float] = {}
-        self._wholes = snapshot.wholes()
-        for day in snapshot.days.values():
-            age = max(0, now - (day.day * DAY + DAY // 2))
-            self._add(day.share, day.pool, round(day.ppm_seconds * 2.0 ** (-age / self._policy.half_life_seconds)))
-        for cluster in snapshot.clusters():
-            for process in cluster.processes:
-                uncharged = process.charged_until or process.started
-                if uncharged is not None:
-                    self.use(cluster.request, process.shape, max(0, now - uncharged))
+        self._policy: Final = snapshot.policy
+        self._arrays: Final = snapshot.arrays
+        self._now: Final = now
+        names, structure = snapshot.arrays.names, snapshot.arrays.structure
+        self._wholes: Final = wholes(snapshot)
+        rows = names.rows_of(structure)
+        known = np.flatnonzero(rows >= 0)
+        self._entitled: Floats = np.zeros(len(rows))
+        pools = np.array([names.pools.of(structure.keys[row][1]) for row in rows[known]], dtype=np.int64)
+        self._entitled[known] = parts(structure.nominal[rows[known]], self._wholes[pools])
+        self._used: Floats = np.zeros(len(rows))
+        if self._policy.fair_share_weight:
+            self._count_days()
+            self._count_running()
+        self._factors: Floats = self._factors_of(np.arange(len(rows)))
+        self._fell: set[int] = set()
+        self._scores: Final[Floats] = self.scores(self._arrays.queue.cells)
+        self._overdue: Final[Bools] = self.overdue(self._arrays.queue.cells)
 
-    def use(self, request: Request, amount: Resources, seconds: int) -> None:
+    def fell(self, row: Ints) -> bool:
+        """Tell whether a pending request, a row of the queue, ranks lower than before: its people got something."""
+        return not self._fell.isdisjoint((int(row[columns.SHARE]), int(row[columns.INSTITUTION])))
+
+    def use(self, request: Request, amount: Ints, seconds: int) -> None:
         """Count an amount held for a time as used by the request's project and institution."""
-        ppm_seconds = dominant_ppm(amount, self._wholes.get(request.pool, NOTHING)) * seconds
-        for share in _lineage(request):
-            self._add(share, request.pool, ppm_seconds)
+        if self._policy.order is not Order.SCORE or not self._policy.fair_share_weight:
+            return
+        names = self._arrays.names
+        used = np.rint(parts(amount, self._wholes[names.pools.of(request.pool)]) * seconds)
+        for share in (ShareId(request.institution), ShareId(request.project)):
+            vertex = names.vertices.of((share, request.pool))
+            self._fell.add(vertex)
+            self._used[vertex] += used
+            self._factors[vertex] = self._factors_of(np.array([vertex]))[0]
 
     def factor(self, share: ShareId, pool: PoolId) -> float:
         """Return 2^-(use / entitlement): 1 for no use, 1/2 for use at exactly the entitlement, toward 0 beyond.
 
         Use is the mean over the half-life's window; the entitlement is the nominal quota as a part of the pool.
         """
-        known = self._factors.get((share, pool))
-        if known is None:
-            known = self._factors[share, pool] = self._factor(share, pool)
-        return known
+        return float(self._factors[self._arrays.names.vertices.of((share, pool))])
 
-    def rank(self, request: Request, now: Seconds) -> Rank:
-        """Return the factors of a request's place."""
-        rule = self._policy.classes[request.request_class]
-        institution, project = (self.factor(share, request.pool) for share in _lineage(request))
-        waited = request.waited_seconds(now)
-        hundredths = dominant_ppm(request.gang_total(), self._wholes.get(request.pool, NOTHING)) / 10_000
-        length = max(request.walltime_seconds, self._policy.slowdown_bound_seconds)
+    def order_of(self, rows: Ints) -> list[int]:
+        """Return pending requests, rows of the queue, in their order; who is overdue goes by time alone."""
+        cells, overdue = self._arrays.queue.cells[rows], self._overdue[rows]
+        scores = np.where(overdue, 0.0, -self._scores[rows])
+        return self._arrays.queue.sorted(rows, (cells[:, columns.SUBMITTED], scores, ~overdue))
+
+    def place_before(self, row: int) -> Place:
+        """Return the place of a row of the queue in the order before anything was used in this cycle."""
+        return self._place(row, float(self._scores[row]))
+
+    def place(self, row: int) -> Place:
+        """Return the place of a row of the queue as it is by now."""
+        return self._place(row, float(self.scores(self._arrays.queue.cells[[row]])[0]))
+
+    def rank(self, request: Request) -> Rank:
+        """Return the factors of a pending request's place."""
+        row = self._arrays.queue.cells[[self._arrays.queue.row(request.id)]]
         return Rank(
-            class_weight=rule.weight,
-            fair_share=self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project),
-            slowdown=self._policy.slowdown_weight * waited / (log2(1 + max(hundredths, 1.0)) * length),
-            overdue=waited > rule.overtaking_seconds,
+            class_weight=self._policy.classes[request.request_class].weight,
+            fair_share=float(self._fair_shares(row)[0]),
+            slowdown=float(self._slowdowns(row)[0]),
+            overdue=bool(self.overdue(row)[0]),
         )
 
-    def _factor(self, share: ShareId, pool: PoolId) -> float:
-        vertex = self._shares.get((share, pool))
-        entitled = dominant_ppm(vertex.quota.nominal, self._wholes.get(pool, NOTHING)) if vertex else 0
-        mean_ppm = self._used.get((share, pool), 0) * log(2) / self._policy.half_life_seconds
-        return 2.0 ** -(mean_ppm / entitled) if entitled else 0.0
+    def scores(self, cells: Ints) -> Floats:
+        """Return the score of each pending request, one row of the queue each: the larger goes first."""
+        match self._policy.order:
+            case Order.SCORE:
+                weights = np.array([self._policy.classes[one].weight for one in columns.CLASSES])
+                return weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + self._slowdowns(cells)
+            case Order.ARRIVAL:
+                return np.asarray(-cells[:, columns.SUBMITTED], dtype=np.float64)
+            case Order.UNICEF:
+                cores = cells[:, columns.TOTAL] / MILLI
+                waited = self._now - cells[:, columns.SUBMITTED]
+                return np.asarray((waited + 1e-15) / (np.log2(cores + 1e-15) * cells[:, columns.WALLTIME]))
+            case _:
+                assert_never(self._policy.order)
 
-    def _add(self, share: ShareId, pool: PoolId, ppm_seconds: int) -> None:
-        self._used[share, pool] = self._used.get((share, pool), 0) + ppm_seconds
-        self._factors.pop((share, pool), None)
+    def overdue(self, cells: Ints) -> Bools:
+        """Tell of each pending request whether it has waited for longer than its class may be overtaken."""
+        if self._policy.order is not Order.SCORE:
+            return np.zeros(len(cells), dtype=bool)
+        limits = np.array([self._policy.classes[one].overtaking_seconds for one in columns.CLASSES])
+        return np.asarray(self._now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])
+
+    def _place(self, row: int, score: float) -> Place:
+        overdue, queue = bool(self._overdue[row]), self._arrays.queue
+        return not overdue, 0.0 if overdue else -score, int(queue.cells[row, columns.SUBMITTED]), queue.key(row)
+
+    def _fair_shares(self, cells: Ints) -> Floats:
+        institution, project = (self._factors[cells[:, one]] for one in (columns.INSTITUTION, columns.SHARE))
+        return np.asarray(self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project))
+
+    def _slowdowns(self, cells: Ints) -> Floats:
+        total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
+        hundredths = parts(total, self._wholes[cells[:, columns.POOL]]) / 10_000
+        length = np.maximum(cells[:, columns.WALLTIME], self._policy.slowdown_bound_seconds)
+        waited = np.maximum(self._now - cells[:, columns.SINCE], 0)
+        return np.asarray(self._policy.slowdown_weight * waited / (np.log2(1 + np.maximum(hundredths, 1.0)) * length))
+
+    def _count_days(self) -> None:
+        cells = self._arrays.days.cells
+        cells = cells[cells[:, columns.ALIVE] == 1]
+        age = np.maximum(self._now - (cells[:, 2] * DAY + DAY // 2), 0)
+        # Whole numbers: a sum of fractions would depend on their order, and with it who is next.
+        left = np.rint(cells[:, 3] * 2.0 ** (-age / self._policy.half_life_seconds))
+        self._used += np.bincount(cells[:, 1], weights=left, minlength=len(self._used))
+
+    def _count_running(self) -> None:
+        cells = self._arrays.processes.cells
+        cells = cells[(cells[:, columns.ALIVE] == 1) & (cells[:, columns.COUNTED_SINCE] > 0)]
+        shapes = cells[:, columns.SHAPE_OF_PROCESS :]
+        seconds = np.maximum(self._now - cells[:, columns.COUNTED_SINCE], 0)
+        used = np.rint(parts(shapes, self._wholes[cells[:, columns.POOL]]) * seconds)
+        for column in (columns.SHARE, columns.INSTITUTION):
+            self._used += np.bincount(cells[:, column], weights=used, minlength=len(self._used))
+
+    def _factors_of(self, vertices: Ints) -> Floats:
+        entitled = self._entitled[vertices]
+        mean = self._used[vertices] * log(2) / self._policy.half_life_seconds
+        with np.errstate(under="ignore"):
+            return np.where(entitled > 0, 2.0 ** -(mean / np.where(entitled > 0, entitled, 1)), 0.0)
 
 
-def in_turn(pending: Iterable[Request], standings: Standings, now: Seconds) -> Iterator[Request]:
-    """Yield the requests in their order, looking again at the standings before each.
-
-    A placement counts as use at once and only ever lowers ranks, so a stale place in the heap is always too early:
-    it is put back with the rank that it has now. Equal ranks go by time of submission, then by id.
-    """
-    heap = [_place(request, standings, now) for request in pending]
-    heapq.heapify(heap)
-    while heap:
-        stale, request = heap[0]
-        fresh, _ = _place(request, standings, now)
-        if fresh > stale:
-            heapq.heapreplace(heap, (fresh, request))
-            continue
-        heapq.heappop(heap)
-        yield request
-
-
-def _lineage(request: Request) -> tuple[ShareId, ShareId]:
-    return ShareId(request.institution), ShareId(request.project)
-
-
-def _place(request: Request, standings: Standings, now: Seconds) -> tuple[tuple[bool, float, Seconds, str], Request]:
-    rank = standings.rank(request, now)
-    score = 0.0 if rank.overdue else rank.total
-    return (not rank.overdue, -score, request.submitted, request.id), request
+def wholes(snapshot: Snapshot) -> Ints:
+    """Return what the center has in each pool, one row for each pool's number: the nominal quota of its own share."""
+    arrays, structure = snapshot.arrays, snapshot.arrays.structure
+    roots = structure.levels[0] if structure.levels else ()
+    pools = [arrays.names.pools.of(structure.keys[row][1]) for row in roots]
+    result = np.zeros((len(arrays.names.pools), arrays.axes.width), dtype=np.int64)
+    result[pools] = structure.nominal[roots] if pools else 0
+    return result

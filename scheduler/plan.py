@@ -11,12 +11,13 @@ from scheduler.reasons import (
     HeldByUser,
     NodesFull,
     NoRate,
+    OthersFirst,
     PersonAtClassLimit,
     SetAside,
     StartFailed,
     WouldDelayReserved,
 )
-from scheduler.requests import Request
+from scheduler.requests import Promise, Request
 
 WaitReason = (
     HeldByUser
@@ -31,6 +32,7 @@ WaitReason = (
     | SetAside
     | NodesFull
     | WouldDelayReserved
+    | OthersFirst
 )
 
 
@@ -62,6 +64,14 @@ class Retirement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromiseChange:
+    """A waiting request is promised a start, another one than before, or none any more."""
+
+    request: Request
+    promise: Promise | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     """Pending requests that are stopped by the same things."""
 
@@ -76,11 +86,12 @@ class Plan:
     placements: tuple[Placement, ...] = ()
     growths: tuple[Growth, ...] = ()
     retirements: tuple[Retirement, ...] = ()
+    promises: tuple[PromiseChange, ...] = ()
     waits: tuple[Wait, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""
-        return bool(self.placements or self.growths or self.retirements or self.waits)
+        return bool(self.placements or self.growths or self.retirements or self.promises or self.waits)
 
     def answers(self) -> tuple[Placement | Growth, ...]:
         """Return everything that takes room."""

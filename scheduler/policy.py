@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from registry.resources import Resources
@@ -11,6 +12,17 @@ from scheduler.troubles import Trouble
 HOUR: Final = 3600
 DAY: Final = 24 * HOUR
 WHOLE_PERCENT: Final = 100
+
+
+class Order(StrEnum):
+    """By what requests take their turns."""
+
+    SCORE = "score"
+    """Class, fair share and slowdown, and who is overdue first: the center's own."""
+    ARRIVAL = "arrival"
+    """First come, first served."""
+    UNICEF = "unicef"
+    """wait / (log2(cores) x walltime): Tang et al. (Cluster 2009), for comparison."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,9 @@ class ClassRule:
 class Policy:
     """Every number that `decide` uses and nobody measured: published, versioned with the center's rules.
 
+    Requests take their turns by `order`. With `backfill` the others go on where one is blocked by nodes, in their
+    order or `shortest_fills` first. With `keeps_promises` a protected start that was given stays until it comes and
+    only moves earlier; without, for comparison with published schedules, it is found anew in each cycle.
     `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
     after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
     of an elastic worker lasts; `reservations` how many requests blocked by node capacity keep a protected start.
@@ -56,6 +71,10 @@ class Policy:
     """
 
     classes: Mapping[RequestClass, ClassRule]
+    order: Order = Order.SCORE
+    backfill: bool = True
+    shortest_fills: bool = False
+    keeps_promises: bool = True
     fair_share_weight: float = 10.0
     slowdown_weight: float = 1.0
     slowdown_bound_seconds: int = 10

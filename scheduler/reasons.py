@@ -103,6 +103,14 @@ class WouldDelayReserved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OthersFirst:
+    """It would fit now, but by the policy nobody starts before an earlier request that does not."""
+
+    code: ClassVar[str] = "others-first"
+    pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessNeverFits:
     """A process is larger than every node of the pool."""
 

@@ -11,6 +11,7 @@ from registry.ids import (
     AllocationId,
     EnvironmentId,
     InstitutionId,
+    NodeId,
     PersonId,
     PoolId,
     ProjectId,
@@ -115,10 +116,24 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """The protected start of a request that nodes alone stop: when at the latest, and on which nodes.
+
+    `workers` are counts by node. `given` is when the request was first promised anything: earlier promises come first.
+    """
+
+    given: Seconds
+    starts: Seconds
+    head: NodeId
+    workers: tuple[tuple[NodeId, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
-    `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait.
+    `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait,
+    `promise` is its protected start while it waits.
     `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
@@ -136,6 +151,7 @@ class Request(Draft):
     held_since: Seconds | None = None
     held_seconds: int = 0
     reasons: tuple[str, ...] = ()
+    promise: Promise | None = None
     trouble: Trouble | None = None
     not_before: Seconds | None = None
     failed_starts: int = 0

@@ -1,99 +1,198 @@
 """What is left while a plan is made: each decision takes from it, everything else only looks."""
 
-from collections.abc import Hashable, Iterator
-from dataclasses import replace
+from __future__ import annotations
 
-from quotas.claims import Tree, withheld
-from quotas.rates import price, price_of_all
-from quotas.reasons import NoCredit, NoShare
-from registry.ids import MicroCredits, Seconds
-from registry.resources import NOTHING, Resources, names
-from scheduler.backfill import Floor, Reservation
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from quotas.grants import NOBODY
+from quotas.rates import price
+from registry.axes import PLACES, Ints
+from registry.ids import AllocationId, MicroCredits, NodeId, PoolId, Seconds
+from scheduler.arrays import CLASSES, Ground, Priced, Prices, shape_of
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
-from scheduler.fitting import Crowded, Packing, place, place_worker
+from scheduler.dues import Due, Dues
+from scheduler.fitting import Gang, Packing, place, place_worker
 from scheduler.holdings import Holdings
-from scheduler.plan import Placement, WaitReason
-from scheduler.policy import ClassRule
-from scheduler.profile import releases_at
-from scheduler.reasons import (
-    ClassShareFull,
-    HeldByOperator,
-    HeldByUser,
-    Kept,
-    NodesFull,
-    NoRate,
-    PersonAtClassLimit,
-    SetAside,
-    StartFailed,
-    WouldDelayReserved,
-)
-from scheduler.requests import Request
+from scheduler.leaving import leaving_of, releases_at
+from scheduler.ordering import wholes
+from scheduler.plan import Placement
+from scheduler.policy import WHOLE_PERCENT, ClassRule
+from scheduler.profile import Hold, Timeline
+from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Everything that is set aside for the protected start of a request."""
+
+    request: Request
+    starts: Seconds
+    hold: Hold
+    due: Due
+    allocation: AllocationId
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What begins now: what it takes of each node, altogether, and when it is gone at the latest."""
+
+    by_node: Ints
+    total: Ints
+    ends: Seconds
+
+
+class Floor:
+    """One pool while a plan is made: its nodes and its quotas, now and at every known moment to come."""
+
+    def __init__(self, ground: Ground, timeline: Timeline, dues: Dues) -> None:
+        self.ground: Final = ground
+        self.timeline: Final = timeline
+        self.dues: Final = dues
+        self.kept: list[Kept] = []
+        self.closed = False
+        """Whether nobody may start any more, because somebody who was next could not."""
 
 
 class Room:
     """The center's room during one cycle: nodes, shares, credit and the caps of classes and people."""
 
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
-        self._snapshot = snapshot
-        self._policy = snapshot.policy
-        self._now = now
-        self._wholes = snapshot.wholes()
-        self._tree = Tree(snapshot.shares.values())
-        self._floor = Floor(snapshot.nodes.values(), snapshot.clusters(), snapshot.policy, now)
-        self._held = Holdings(snapshot)
+        self.snapshot: Final = snapshot
+        self.policy: Final = snapshot.policy
+        self.now: Final = now
+        self.arrays: Final = snapshot.arrays
+        self.grants: Final = snapshot.arrays.grants()
+        self.wholes: Final = wholes(snapshot)
+        self.held: Final = Holdings(snapshot, now)
         # With what is set aside for protected starts: it is nobody else's, and nobody's yet.
-        self._promised = Holdings(snapshot)
-        self._protected: list[Reservation] = []
-        self._known: dict[Hashable, tuple[WaitReason, ...]] = {}
+        self.promised: Final = Holdings(snapshot, now)
+        rules = {pool: rule for pool in snapshot.arrays.names.pools if (rule := snapshot.rule(pool, now))}
+        percents = {one: rule.price_percent for one, rule in self.policy.classes.items()}
+        self._prices: Final = Prices(rules, percents)
+        self._floors: dict[PoolId, Floor] = {}
+        self.decisions = 0
+        """How often something was taken or kept: until then what was found out stays true."""
 
-    def reasons(self, request: Request) -> tuple[WaitReason, ...]:
-        """Return everything that stops a pending request now, all of it; nothing if it can start.
+    @property
+    def prices(self) -> Ints:
+        """Return the price of each gang that was mentioned, by its number."""
+        return self.arrays.names.prices(self._prices)
 
-        Found out once for all requests that are alike, until something is taken: in a long queue most are.
-        """
-        alike = _asked(request)
-        known = self._known.get(alike)
-        if known is None:
-            known = self._known[alike] = (
-                *self._kept_back(request),
-                *self._capped(request),
-                *self._short_of_quota(request),
-                *self._short_of_credit(request),
-                *self._short_of_nodes(request),
-            )
-        return known
+    def floor(self, pool: PoolId) -> Floor:
+        """Return the floor of a pool."""
+        floor = self._floors.get(pool)
+        if floor is None:
+            ground = self.arrays.grounds.get(pool) or Ground((), self.arrays.axes)
+            leaving = leaving_of(self.snapshot, pool, self.now)
+            free = ground.free.copy()
+            free[:, PLACES] -= np.bincount(leaving.nodes[leaving.nodes >= 0], minlength=len(free))
+            timeline = Timeline(free, leaving, self.now)
+            floor = self._floors[pool] = Floor(ground, timeline, Dues(self.grants, leaving, self.now))
+        return floor
 
-    def start(self, request: Request) -> Placement:
+    def kept(self) -> Iterator[Kept]:
+        """Yield everything that is set aside, of all pools."""
+        return (kept for floor in self._floors.values() for kept in floor.kept)
+
+    @property
+    def may_promise(self) -> bool:
+        """Tell whether a promise could still be given in some pool."""
+        return any(self.may_promise_on(floor) for floor in self._floors.values())
+
+    def may_promise_on(self, floor: Floor) -> bool:
+        """Tell whether the policy has a promise left for a pool."""
+        return len(floor.kept) < self.policy.reservations
+
+    def gang(self, request: Request) -> Gang:
+        """Return what is placed of a request together."""
+        return Gang.of(request, self.arrays.axes)
+
+    def would_end(self, request: Request) -> Seconds:
+        """Return when a request that starts now is gone at the latest."""
+        return Seconds(self.now + self.lasts(request))
+
+    def lasts(self, request: Request) -> int:
+        """Return for how long a request takes its room at the most, in seconds."""
+        return request.walltime_seconds + self.policy.termination_slack_seconds
+
+    def packing(self, request: Request, gang: Gang) -> Packing | None:
+        """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
+        floor, ends = self.floor(request.pool), self.would_end(request)
+        open_to_it = floor.timeline.open_until(ends)
+        packing = place(gang, floor.timeline.free if open_to_it is floor.timeline.free else open_to_it)
+        row = self.grants.row(request.project, request.pool)
+        if not isinstance(packing, Packing) or floor.dues.delayed(row, gang.total, self.now, ends):
+            return None
+        return packing
+
+    def start(self, request: Request, gang: Gang, packing: Packing) -> Placement:
         """Place a request that nothing stops, and take its room."""
-        packing = place(request, self._floor.open_until(request.pool, self._would_end(request)), self._floor.places)
-        allocation = self._promised.covering(request, self._price(request), self._now)
-        assert isinstance(packing, Packing), request
+        allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
+        floor = self.floor(request.pool)
         placement = Placement(
             request=request,
             allocation=allocation.id,
-            deadline=Seconds(self._now + request.walltime_seconds),
-            processes=tuple(self._gang(request, packing)),
+            deadline=Seconds(self.now + request.walltime_seconds),
+            processes=tuple(self._slots(request, floor.ground, packing)),
         )
-        placed = replace(request, placed=self._now, deadline=placement.deadline, allocation=allocation.id)
-        self._take(Cluster(request=placed, processes=placement.processes))
-        for holdings in (self._held, self._promised):
+        for holdings in (self.held, self.promised):
             holdings.begin(request)
+        taken = packing.taken(gang, floor.timeline.free)
+        hold = MicroCredits(sum(process.hold for process in placement.processes))
+        self._take(request, allocation.id, hold, Begun(taken, gang.total, self.would_end(request)))
         return placement
 
-    def reserve(self, request: Request) -> Reservation | None:
-        """Protect the start of a request that only nodes stop: what else it will need is kept for it from now on."""
-        reservation = self._floor.reserve(request, self._tree)
-        if reservation is not None:
-            allocation = self._promised.covering(request, self._price(request), self._now)
-            assert allocation is not None, request
-            self._promised.begin(request)
-            self._promised.grant(request, request.gang_total())
-            self._promised.hold(request, allocation.id, self._price(request))
-            self._protected.append(reservation)
-            self._known.clear()
-        return reservation
+    def keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Promise:
+        """Set aside what a request will need from a moment on, which nodes alone keep it from having now."""
+        floor, ends = self.floor(request.pool), Seconds(starts + self.lasts(request))
+        row = self.grants.row(request.project, request.pool)
+        hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
+        due = Due(row, gang.total, starts, ends)
+        self.decisions += 1
+        floor.timeline.hold(hold)
+        floor.dues.promise(due)
+        allocation = self.promised.covering(request, self.price(request), self.now)
+        assert allocation is not None, request
+        floor.kept.append(Kept(request, starts, hold, due, allocation.id))
+        self.promised.begin(request)
+        self.promised.grant(request, gang.total)
+        self.promised.hold(request, allocation.id, self.price(request))
+        ids = floor.ground.ids
+        workers = tuple((ids[row], count) for row, count in packing.workers)
+        given = request.promise.given if request.promise else self.now
+        return Promise(given=given, starts=starts, head=ids[packing.head], workers=workers)
+
+    def could_keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> bool:
+        """Tell whether what was promised can still be had, on the same nodes from the same moment."""
+        floor, ends = self.floor(request.pool), Seconds(starts + self.lasts(request))
+        row = self.grants.row(request.project, request.pool)
+        taken = packing.taken(gang, floor.timeline.free)
+        fits = bool((taken <= np.maximum(floor.timeline.open_from(starts, ends), 0)).all())
+        return fits and floor.dues.allows(row, gang.total, starts, ends)
+
+    def let_go(self, kept: Kept) -> None:
+        """Set nothing aside any more for a request that is about to start, or to be promised another start."""
+        floor, request = self.floor(kept.request.pool), kept.request
+        floor.kept.remove(kept)
+        floor.timeline.let_go(kept.hold)
+        floor.dues.let_go(kept.due)
+        self.promised.forget(request, kept.allocation, kept.hold.total, self.price(request))
+
+    def first_start(self, request: Request, gang: Gang, until: Seconds | None = None) -> tuple[Seconds, Packing] | None:
+        """Return when a request could start at the earliest, beside everything kept, and where."""
+        floor, lasts = self.floor(request.pool), self.lasts(request)
+        row = self.grants.row(request.project, request.pool)
+
+        def allows(at: Seconds) -> bool:
+            return floor.dues.allows(row, gang.total, at, Seconds(at + lasts))
+
+        return floor.timeline.earliest(gang, lasts, until=until, allows=allows)
 
     def grow(self, cluster: Cluster, ordinal: int, part: Part) -> Process | None:
         """Give a running cluster one more worker if everything allows it, and take its room.
@@ -104,162 +203,91 @@ class Room:
         assert request.placed is not None, request
         assert request.deadline is not None, request
         assert request.allocation is not None, request
-        rule = self._snapshot.rule(request.pool, request.placed)
-        ends = releases_at(cluster, self._policy, self._now)
-        node = place_worker(request, self._floor.open_until(request.pool, ends), self._floor.places)
-        left = request.deadline - self._now
-        seconds = min(self._policy.lease_seconds, left) if part is Part.ELASTIC else left
-        if rule is None or node is None or seconds <= 0 or ordinal > LAST_ORDINAL or self._is_put_off(request):
+        rule = self.snapshot.rule(request.pool, request.placed)
+        floor, gang = self.floor(request.pool), self.gang(request)
+        ends = releases_at(cluster, self.policy, self.now)
+        node = place_worker(gang, floor.timeline.open_until(ends))
+        left = request.deadline - self.now
+        seconds = min(self.policy.lease_seconds, left) if part is Part.ELASTIC else left
+        if rule is None or node is None or seconds <= 0 or ordinal > LAST_ORDINAL or self.is_put_off(request):
             return None
-        if self._over_quota(request, request.worker, ends):
+        if not self._has_quota(request, gang.worker, ends):
             return None
-        hold = price(rule, request.worker, seconds * 1000, percent=self._class(request).price_percent)
-        if hold > self._promised.left(request, request.allocation, self._now):
+        hold = price(rule, request.worker, seconds * 1000, percent=self.rule_of(request).price_percent)
+        if hold > self.promised.left(request, request.allocation, self.now):
             return None
-        process = Process(
+        taken = np.zeros_like(floor.timeline.free)
+        taken[node] = gang.worker
+        self._take(request, request.allocation, hold, Begun(taken, gang.worker, ends))
+        return Process(
             request=request.id,
             ordinal=ordinal,
             part=part,
-            node=node,
+            node=floor.ground.ids[node],
             shape=request.worker,
             hold=hold,
-            lease_until=Seconds(self._now + seconds) if part is Part.ELASTIC else None,
+            lease_until=Seconds(self.now + seconds) if part is Part.ELASTIC else None,
         )
-        self._take(Cluster(request=request, processes=(process,)))
-        return process
 
-    def _kept_back(self, request: Request) -> Iterator[WaitReason]:
-        if request.user_hold:
-            yield HeldByUser()
-        if request.operator_hold:
-            yield HeldByOperator()
-        if self._is_put_off(request):
-            assert request.trouble is not None, request
-            assert request.not_before is not None, request
-            yield StartFailed(trouble=request.trouble, until=request.not_before)
+    def rule_of(self, request: Request) -> ClassRule:
+        """Return the rule of a request's class."""
+        return self.policy.classes[request.request_class]
 
-    def _is_put_off(self, request: Request) -> bool:
-        return request.not_before is not None and self._now < request.not_before
+    def is_put_off(self, request: Request) -> bool:
+        """Tell whether a start that failed puts the next one off."""
+        return request.not_before is not None and self.now < request.not_before
 
-    def _capped(self, request: Request) -> Iterator[WaitReason]:
-        most = self._class(request).most_per_person
-        if (running := self._held.running(request)) >= most:
-            yield PersonAtClassLimit(request_class=request.request_class, running=running, most=most)
-        elif self._promised.running(request) >= most:
-            yield self._set_aside(Kept.TURN)
-        if not self._fits_class(self._held, request, request.gang_total()):
-            yield from self._short_of_class(request)
-        elif not self._fits_class(self._promised, request, request.gang_total()):
-            yield self._set_aside(Kept.CLASS_SHARE)
+    def price(self, request: Request) -> MicroCredits:
+        """Return what a request would cost if it started now and ran for its whole time."""
+        return MicroCredits(self._prices.of(Priced(shape_of(request), request.walltime_seconds, request.request_class)))
 
-    def _short_of_class(self, request: Request) -> Iterator[WaitReason]:
-        needed, left = request.gang_total(), self._left_to_class(self._held, request)
-        for name in names(needed):
-            if needed.amount(name) > left.amount(name):
-                yield ClassShareFull(
-                    request_class=request.request_class,
-                    pool=request.pool,
-                    resource=name,
-                    needed=needed.amount(name),
-                    left=max(0, left.amount(name)),
-                )
+    def left_to_class(self, holdings: Holdings, request: Request) -> Ints:
+        """Return what a request's class may still take of its pool."""
+        pool = self.arrays.names.pools.of(request.pool)
+        allowed = self.wholes[pool] * self.rule_of(request).share_percent // WHOLE_PERCENT
+        return np.asarray(allowed - holdings.granted[pool, CLASSES.index(request.request_class)])
 
-    def _short_of_quota(self, request: Request) -> Iterator[WaitReason]:
-        path = self._tree.path(request.project, request.pool)
-        if path:
-            yield from withheld(path, request.gang_total())
-        else:
-            yield NoShare(project=request.project, pool=request.pool)
+    def _has_quota(self, request: Request, amount: Ints, ends: Seconds) -> bool:
+        row = self.grants.row(request.project, request.pool)
+        if row == NOBODY or not (amount <= self.grants.claimable(row)).all():
+            return False
+        fits = self.rule_of(request).takes_all or not exceeds(amount, self.left_to_class(self.promised, request))
+        return fits and self.floor(request.pool).dues.delayed(row, amount, self.now, ends) is None
 
-    def _short_of_credit(self, request: Request) -> Iterator[WaitReason]:
-        if self._snapshot.rule(request.pool, self._now) is None:
-            yield NoRate(pool=request.pool)
-            return
-        needed = self._price(request)
-        if self._held.covering(request, needed, self._now) is None:
-            available = self._held.most_available(request, self._now)
-            yield NoCredit(project=request.project, needed=needed, available=available)
-        elif self._promised.covering(request, needed, self._now) is None:
-            yield self._set_aside(Kept.CREDIT)
+    def _slots(self, request: Request, ground: Ground, packing: Packing) -> Iterator[Process]:
+        rule, percent = self._prices.rules[request.pool], self.rule_of(request).price_percent
+        milliseconds = request.walltime_seconds * 1000
+        head, worker = (price(rule, one, milliseconds, percent=percent) for one in (request.head, request.worker))
+        nodes = [ground.ids[row] for row, count in packing.workers for _ in range(count)]
 
-    def _set_aside(self, what: Kept) -> SetAside:
-        return SetAside(what=what, reserved_from=min(one.starts for one in self._protected))
-
-    def _short_of_nodes(self, request: Request) -> Iterator[WaitReason]:
-        ends = self._would_end(request)
-        packing = place(request, self._floor.free(request.pool), self._floor.places)
-        if isinstance(packing, Crowded):
-            yield NodesFull(pool=request.pool, processes=request.workers_min + 1, placeable=packing.placeable)
-        elif isinstance(place(request, self._floor.open_until(request.pool, ends), self._floor.places), Crowded):
-            first = min(one.starts for one in self._floor.protected_before(request.pool, ends))
-            yield WouldDelayReserved(pool=request.pool, reserved_from=first, would_end=ends)
-        elif delayed := self._floor.delays(request, request.gang_total(), ends):
-            yield WouldDelayReserved(pool=request.pool, reserved_from=delayed.starts, would_end=ends)
-
-    def _over_quota(self, request: Request, amount: Resources, ends: Seconds) -> bool:
-        path = self._tree.path(request.project, request.pool)
-        granted = path and not withheld(path, amount) and self._fits_class(self._promised, request, amount)
-        return not granted or self._floor.delays(request, amount, ends) is not None
-
-    def _would_end(self, request: Request) -> Seconds:
-        return Seconds(self._now + request.walltime_seconds + self._policy.termination_slack_seconds)
-
-    def _class(self, request: Request) -> ClassRule:
-        return self._policy.classes[request.request_class]
-
-    def _fits_class(self, holdings: Holdings, request: Request, amount: Resources) -> bool:
-        """Tell whether the class may hold so much more; one that may hold the whole pool is only bound by nodes."""
-        return self._class(request).takes_all or amount.within(self._left_to_class(holdings, request))
-
-    def _left_to_class(self, holdings: Holdings, request: Request) -> Resources:
-        allowed = self._class(request).share_of(self._wholes.get(request.pool, NOTHING))
-        return allowed - holdings.granted(request)
-
-    def _price(self, request: Request) -> MicroCredits:
-        rule, percent = self._snapshot.rule(request.pool, self._now), self._class(request).price_percent
-        assert rule is not None, request.pool
-        return price_of_all(rule, request.gang(), request.walltime_seconds, percent=percent)
-
-    def _gang(self, request: Request, packing: Packing) -> Iterator[Process]:
-        rule, percent = self._snapshot.rule(request.pool, self._now), self._class(request).price_percent
-        assert rule is not None, request.pool
-        for ordinal, (node, shape) in enumerate(zip((packing.head, *packing.workers), request.gang(), strict=True)):
-            yield Process(
+        def slot(ordinal: int, node: NodeId) -> Process:
+            is_head = ordinal == HEAD_ORDINAL
+            return Process(
                 request=request.id,
                 ordinal=ordinal,
-                part=Part.HEAD if ordinal == HEAD_ORDINAL else Part.GUARANTEED,
+                part=Part.HEAD if is_head else Part.GUARANTEED,
                 node=node,
-                shape=shape,
-                hold=price(rule, shape, request.walltime_seconds * 1000, percent=percent),
+                shape=request.head if is_head else request.worker,
+                hold=head if is_head else worker,
                 incarnation=request.first_incarnation,
             )
 
-    def _take(self, cluster: Cluster) -> None:
+        yield from map(slot, range(len(nodes) + 1), (ground.ids[packing.head], *nodes))
+
+    def _take(self, request: Request, allocation: AllocationId, hold: MicroCredits, taken: Begun) -> None:
         """Take what new slots of a cluster need of everything there is."""
-        request = cluster.request
-        assert request.allocation is not None, request
-        self._floor.take(cluster)
-        for process in cluster.processes:
-            self._tree.grant(request.project, request.pool, process.shape)
-            for holdings in (self._held, self._promised):
-                holdings.grant(request, process.shape)
-                holdings.hold(request, request.allocation, process.hold)
-        self._known.clear()
+        floor, row = self.floor(request.pool), self.grants.row(request.project, request.pool)
+        self.decisions += 1
+        floor.timeline.begin(taken.by_node, taken.total, taken.ends)
+        floor.dues.begin(row, taken.total, taken.ends)
+        self.grants.grant(row, taken.total)
+        for holdings in (self.held, self.promised):
+            holdings.grant(request, taken.total)
+            holdings.hold(request, allocation, hold)
 
 
-def _asked(request: Request) -> Hashable:
-    """Return everything of a request that its reasons depend on."""
-    return (
-        request.person,
-        request.project,
-        request.pool,
-        request.request_class,
-        request.head,
-        request.worker,
-        request.workers_min,
-        request.walltime_seconds,
-        request.user_hold,
-        request.operator_hold,
-        request.trouble,
-        request.not_before,
-    )
+def exceeds(amount: Ints, limit: Ints) -> bool:
+    """Tell whether an amount has more of any resource than a limit that says nothing of places."""
+    beyond = amount > limit
+    beyond[PLACES] = False
+    return bool(beyond.any())

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Final, assert_never
 
 from quotas.allocations import Allocation
 from quotas.rates import RateCard, RateRule, card_at
 from quotas.tree import Share
+from registry.axes import Axes
 from registry.centers import Node
-from registry.ids import AllocationId, NodeId, PoolId, RequestId, Seconds, ShareId
+from registry.ids import AllocationId, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import Resources
+from scheduler.arrays import Arrays
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import Request, State
 
+_TABLES: Final[Mapping[type, tuple[str, ...]]] = {
+    Request: ("queue", "running", "processes"),
+    Process: ("processes",),
+    Node: ("processes",),
+    Allocation: ("credit",),
+    DayOfUse: ("days",),
+}
+"""Which tables a kind of fact is written to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Current values by key. Ended requests and released slots are not in it."""
+    """Current values by key. Ended requests and released slots are not in it.
+
+    `arrays` are the same facts as tables. `freed` are the pools in which the last facts may have made room: a promise
+    moves earlier only there.
+    """
 
     policy: Policy = DEFAULT_POLICY
     nodes: Mapping[NodeId, Node] = field(default_factory=dict)
@@ -28,18 +43,32 @@ class Snapshot:
     requests: Mapping[RequestId, Request] = field(default_factory=dict)
     processes: Mapping[RequestId, Mapping[int, Process]] = field(default_factory=dict)
     allocations: Mapping[AllocationId, Allocation] = field(default_factory=dict)
+    credit: Mapping[ProjectId, Mapping[AllocationId, Allocation]] = field(default_factory=dict)
     days: Mapping[tuple[ShareId, PoolId, int], DayOfUse] = field(default_factory=dict)
     rate_cards: Mapping[Seconds, RateCard] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=lambda: Arrays(Axes()), compare=False, repr=False)
+    freed: frozenset[PoolId] = field(default=frozenset(), compare=False, repr=False)
 
     def with_facts(self, facts: Iterable[Fact]) -> Snapshot:
         """Return the snapshot with each fact in place of the value it had before."""
         news = tuple(facts)
         if not news:
             return self
-        draft = _Draft(self)
+        axes = self.arrays.axes.with_models_of(_amounts(news))
+        if axes is not self.arrays.axes:
+            # A model of GPU that was never heard of: every row gets a column more.
+            return Snapshot(policy=self.policy, arrays=Arrays(axes)).with_facts((*self.facts(), *news))
+        draft = _Draft(self, news)
         for fact in news:
             draft.put(fact)
-        return draft.finished()
+        return draft.finished(news)
+
+    def facts(self) -> Iterator[Fact]:
+        """Yield every fact, as a store would hand it over."""
+        for kind in (self.nodes, self.shares, self.rate_cards, self.allocations, self.days, self.requests):
+            yield from kind.values()
+        for slots in self.processes.values():
+            yield from slots.values()
 
     def pending(self) -> tuple[Request, ...]:
         """Return the requests that wait."""
@@ -65,17 +94,21 @@ class Snapshot:
 
 
 class _Draft:
-    """A snapshot in the making: its mappings are copied once, however many facts come."""
+    """A snapshot in the making: its mappings and tables are copied once, however many facts come."""
 
-    def __init__(self, before: Snapshot) -> None:
+    def __init__(self, before: Snapshot, news: Sequence[Fact]) -> None:
         self.before = before
         self.nodes = dict(before.nodes)
         self.shares = dict(before.shares)
         self.requests = dict(before.requests)
         self.processes = dict(before.processes)
         self.allocations = dict(before.allocations)
+        self.credit = dict(before.credit)
         self.days = dict(before.days)
         self.rate_cards = dict(before.rate_cards)
+        self.freed: set[PoolId] = set()
+        kinds = {type(fact) for fact in news}
+        self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
 
     def put(self, fact: Fact) -> None:
         match fact:
@@ -85,34 +118,59 @@ class _Draft:
                 self._put_process(fact)
             case Node():
                 self.nodes[fact.id] = fact
+                self.freed.add(fact.pool)
             case Share():
                 self.shares[fact.id, fact.pool] = fact
             case Allocation():
-                self.allocations[fact.id] = fact
+                self._put_allocation(fact)
             case DayOfUse():
                 self.days[fact.share, fact.pool, fact.day] = fact
+                self.arrays.put_day(fact)
             case RateCard():
                 self.rate_cards[fact.since] = fact
             case _:
                 assert_never(fact)
 
     def _put_request(self, request: Request) -> None:
+        before = self.requests.get(request.id)
         if request.state is State.ENDED:
             self.requests.pop(request.id, None)
-            self.processes.pop(request.id, None)
+            for ordinal in self.processes.pop(request.id, {}):
+                self.arrays.processes.drop((request.id, ordinal))
         else:
             self.requests[request.id] = request
+        if before is not None and (before.promise or before.state is State.PLACED):
+            self.freed.add(request.pool)
+        self.arrays.put_request(request, self.processes.get(request.id, {}).values())
 
     def _put_process(self, process: Process) -> None:
         others = dict(self.processes.get(process.request, {}))
         others.pop(process.ordinal, None)
+        key = process.request, process.ordinal
         if process.released is None:
             others[process.ordinal] = process
+            request = self.requests.get(process.request)
+            if request is not None and request.state is State.PLACED:
+                self.arrays.put_process(request, process)
+        else:
+            self.arrays.processes.drop(key)
         self.processes[process.request] = others
         if not others:
             del self.processes[process.request]
 
-    def finished(self) -> Snapshot:
+    def _put_allocation(self, allocation: Allocation) -> None:
+        self.allocations[allocation.id] = allocation
+        self.credit[allocation.project] = {**self.credit.get(allocation.project, {}), allocation.id: allocation}
+        self.arrays.put_allocation(allocation)
+
+    def finished(self, news: Sequence[Fact]) -> Snapshot:
+        new_nodes = self.arrays.put_nodes(fact for fact in news if isinstance(fact, Node))
+        self.arrays.put_shares(self.shares, (fact for fact in news if isinstance(fact, Share)))
+        if new_nodes:
+            # Rows of nodes have moved: what runs on them says so by their numbers.
+            for request in self.requests.values():
+                if request.state is State.PLACED:
+                    self.arrays.put_request(request, self.processes.get(request.id, {}).values())
         return replace(
             self.before,
             nodes=self.nodes,
@@ -120,6 +178,25 @@ class _Draft:
             requests=self.requests,
             processes=self.processes,
             allocations=self.allocations,
+            credit=self.credit,
             days=self.days,
             rate_cards=self.rate_cards,
+            arrays=self.arrays,
+            freed=frozenset(self.freed),
         )
+
+
+def _amounts(facts: Iterable[Fact]) -> Iterator[Resources]:
+    """Yield every amount that facts speak of."""
+    for fact in facts:
+        match fact:
+            case Request():
+                yield from (fact.head, fact.worker)
+            case Process():
+                yield fact.shape
+            case Node():
+                yield from (fact.capacity, fact.granted)
+            case Share():
+                yield from (fact.quota.nominal, fact.quota.borrowing, fact.quota.lending, fact.granted)
+            case _:
+                pass

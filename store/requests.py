@@ -1,18 +1,49 @@
 """Requests: their table, their rows, and the one way they change."""
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, bindparam, func, select, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    Index,
+    Table,
+    Text,
+    TypeDecorator,
+    bindparam,
+    func,
+    select,
+    update,
+)
 
-from registry.ids import Mark, PersonId, RequestId
-from scheduler.requests import End, Request, RequestClass, State
+from registry.ids import Mark, NodeId, PersonId, RequestId
+from scheduler.requests import End, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import mark_column
 from store.rows import changes, thing_of, values_of
 from store.schema import METADATA, TEXT, Choice, Vector, Words, moment, tag_columns
+
+
+class Promised(TypeDecorator[Promise]):
+    """A protected start as JSON, which SQL never asks about."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Promise | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else json.dumps(asdict(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Promise | None:  # noqa: ARG002
+        if value is None:
+            return None
+        said = json.loads(value)
+        return Promise(**{**said, "workers": tuple((NodeId(node), count) for node, count in said["workers"])})
+
 
 REQUESTS: Final = Table(
     "requests",
@@ -39,6 +70,7 @@ REQUESTS: Final = Table(
     moment("held_since", nullable=True),
     Column("held_seconds", BigInteger, nullable=False),
     Column("reasons", Words, nullable=False),
+    Column("promise", Promised),
     Column("trouble", Choice(Trouble)),
     moment("not_before", nullable=True),
     Column("failed_starts", BigInteger, nullable=False),

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from operations.ports.backend import Credentials, Leaf
 from operations.ports.office import Office
 from operations.ports.store import SealedOtherwiseError, Store, UsedKey, Work
-from registry.ids import AllocationId, PersonId, ProcessUid, RequestId, Seconds
+from registry.ids import AllocationId, NodeId, PersonId, ProcessUid, RequestId, Seconds
 from registry.resources import GpuModel, Resources
 from registry.tags import FundingSource, Sector, Topic
 from scheduler.clusters import Cluster, Process
-from scheduler.requests import End, Request, State
+from scheduler.requests import End, Promise, Request, State
 from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
@@ -53,6 +53,7 @@ def full(request: Request) -> Request:
         held_since=Seconds(NOW + 1),
         held_seconds=77,
         reasons=("share-full", "no-credit"),
+        promise=Promise(given=NOW, starts=Seconds(NOW + 9), head=NodeId("n1"), workers=((NodeId("n2"), 3),)),
         trouble=Trouble.IMAGE,
         not_before=Seconds(NOW + 2),
         failed_starts=3,

@@ -4,20 +4,22 @@ import random
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quotas.claims import Tree, claimable
+from quotas.claims import Tree, claimable, withheld
 from quotas.tree import Share
 from registry.centers import NodeState
 from registry.ids import ProjectId, RequestId, Seconds, ShareId
 from registry.resources import NOTHING
-from scheduler.decide import answers, decide
+from scheduler.blocking import stopped
+from scheduler.decide import answer, decide, is_answered
 from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
 from scheduler.ordering import Standings
-from scheduler.plan import WaitReason
 from scheduler.policy import DAY, DEFAULT_POLICY
+from scheduler.promising import Decided, keep_promises
 from scheduler.requests import Request, State
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
@@ -36,8 +38,6 @@ from tests.builders import (
     request_id,
 )
 from tests.properties.worlds import PROJECTS, applied, ended, facts, overfull, snapshots
-
-FIRST_COME = replace(DEFAULT_POLICY, fair_share_weight=0.0, slowdown_weight=0.0)
 
 
 @given(snapshots())
@@ -92,20 +92,55 @@ def test_projects_share_what_is_left_to_their_institution(left: int) -> None:
     assert parts == [left * 250, left * 250, left * 500], whole
 
 
-class Forgetful(Room):
-    """The room that finds out anew for every request what stops it."""
-
-    def reasons(self, request: Request) -> tuple[WaitReason, ...]:
-        self._known.clear()
-        return super().reasons(request)
+def decided_one_by_one(snapshot: Snapshot) -> Decided:
+    """Decide the slow and obvious way: rank all anew before each turn, ask each alone what stops it."""
+    room = Room(snapshot, NOW)
+    decided = Decided(room, Standings(snapshot, NOW))
+    keep_promises(decided)
+    rows = {snapshot.arrays.queue.row(one.id) for one in snapshot.pending() if one.id not in decided.waits_for}
+    while rows:
+        row = min(rows, key=decided.standings.place)
+        rows.remove(row)
+        if not stopped(room, snapshot.arrays.queue.cells[[row]])[0]:
+            is_answered(decided, snapshot.requests[snapshot.arrays.queue.key(row)])
+    return decided
 
 
 @given(snapshots())
-def test_what_is_found_out_once_for_all_who_ask_alike_holds_for_each(snapshot: Snapshot) -> None:
+def test_what_is_decided_for_many_at_once_is_what_each_in_turn_would_get(snapshot: Snapshot) -> None:
     twins = [replace(one, id=request_id(1000 + number)) for number, one in enumerate(snapshot.pending())]
     crowd = snapshot.with_facts(twins)
-    found = list(answers(crowd, Room(crowd, NOW), NOW))
-    assert found == list(answers(crowd, Forgetful(crowd, NOW), NOW))
+    decided, slowly = answer(crowd, NOW), decided_one_by_one(crowd)
+    assert decided.placements == slowly.placements
+    assert decided.promises == slowly.promises
+
+
+@given(facts(), st.integers(0, 20))
+def test_a_snapshot_that_was_followed_is_the_same_as_one_that_is_made_anew(some: list[Fact], cut: int) -> None:
+    """Whatever came first, and however often things changed meanwhile."""
+    once = decide(a_snapshot(some), NOW)
+    changing = [replace(one, reasons=("nodes-full",)) for one in some if isinstance(one, Request)]
+    followed = a_snapshot(some[cut:]).with_facts(changing).with_facts(some[:cut]).with_facts(some)
+    assert followed == a_snapshot(some)
+    assert decide(followed, NOW) == once
+    rebuilt = Snapshot(policy=followed.policy).with_facts(followed.facts())
+    assert rebuilt == followed
+    assert decide(rebuilt, NOW) == once
+
+
+@given(snapshots())
+def test_the_tree_in_arrays_allows_what_the_tree_of_shares_does(snapshot: Snapshot) -> None:
+    after = applied(snapshot, decide(snapshot, NOW), NOW)
+    grants, tree = after.arrays.grants(), Tree(after.shares.values())
+    for request in snapshot.pending():
+        path, amount = tree.path(request.project, POOL), request.gang_total()
+        row, axes = grants.row(request.project, POOL), after.arrays.axes
+        assert axes.amount(grants.claimable(row)) == claimable(path)
+        assert axes.amount(grants.claimable_by_all()[row]) == claimable(path)
+        found = grants.withheld(np.array([row]), np.array([axes.row(amount)]))
+        assert bool(found[0]) == bool(withheld(path, amount))
+        if found[0]:
+            assert grants.reasons(after.arrays.shares, row, np.array(axes.row(amount))) == withheld(path, amount)
 
 
 @given(facts(), st.randoms(use_true_random=False))
@@ -171,14 +206,10 @@ def test_a_cluster_never_grows_beyond_what_was_wanted(snapshot: Snapshot, more: 
         assert len(cluster.workers) <= cluster.request.workers_wanted
 
 
-@given(snapshots(FIRST_COME))
-def test_the_protected_start_of_who_is_next_is_kept_when_all_run_to_their_deadlines(snapshot: Snapshot) -> None:
+@given(snapshots(replace(DEFAULT_POLICY, reservations=2)))
+def test_a_protected_start_is_kept_when_all_run_to_their_deadlines(snapshot: Snapshot) -> None:
     running = applied(snapshot, decide(snapshot, NOW), NOW)
-    promised = {
-        request.id: explanation.expected
-        for request in running.pending()
-        if (explanation := explain(running, request.id, NOW)) and explanation.place == 1 and explanation.expected
-    }
+    promised = {request.id: request.promise.starts for request in running.pending() if request.promise}
     started = _starts(running, NOW)
     for request, latest in promised.items():
         assert started[request] <= latest

@@ -1,19 +1,21 @@
 """A gang is placed exactly when some assignment of its processes to nodes exists."""
 
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.claims import Tree
 from quotas.reasons import BeyondLimit
+from registry.axes import PLENTY, Axes
 from registry.centers import Node, NodeState
 from registry.ids import NodeId
-from registry.resources import Resources, total
+from registry.resources import NOTHING, Resources, total
 from scheduler.decide import decide
-from scheduler.fitting import Packing, never_fits, place
+from scheduler.fitting import Gang, Packing, never_fits, place
 from scheduler.policy import DEFAULT_POLICY
 from scheduler.reasons import BeyondClassShare
 from scheduler.requests import Draft, RequestClass
@@ -30,8 +32,11 @@ def fits_somehow(draft: Draft, free: dict[NodeId, Resources], places: dict[NodeI
     )
 
 
-def taken(draft: Draft, nodes: tuple[NodeId, ...]) -> dict[NodeId, Resources]:
-    return Packing(head=nodes[0], workers=nodes[1:]).by_node(draft)
+def taken(draft: Draft, nodes: Iterable[NodeId]) -> dict[NodeId, Resources]:
+    shapes: dict[NodeId, Resources] = {}
+    for node, shape in zip(nodes, draft.gang(), strict=True):
+        shapes[node] = shapes.get(node, NOTHING) + shape
+    return shapes
 
 
 @given(
@@ -47,11 +52,15 @@ def test_a_gang_fits_exactly_when_some_assignment_does(
     draft = a_draft(head=head, worker=worker, workers_min=least, workers_max=least)
     nodes = {NodeId(f"n{number}"): amount for number, amount in enumerate(free)}
     places = {node: limit for node, limit in zip(nodes, limits, strict=False) if limit is not None}
-    packing = place(draft, nodes, places)
+    axes, ids = Axes(), sorted(nodes)
+    table = np.array([axes.row(nodes[node], places.get(node, PLENTY)) for node in ids], dtype=np.int64)
+    packing = place(Gang.of(draft, axes), table)
     assert isinstance(packing, Packing) == fits_somehow(draft, nodes, places)
     if isinstance(packing, Packing):
-        assert all(amount.within(nodes[node]) for node, amount in packing.by_node(draft).items())
-        assert all(Counter((packing.head, *packing.workers))[node] <= limit for node, limit in places.items())
+        where = [ids[packing.head], *(ids[row] for row, count in packing.workers for _ in range(count))]
+        assert all(amount.within(nodes[node]) for node, amount in taken(draft, where).items())
+        assert all(where.count(node) <= limit for node, limit in places.items())
+        assert (packing.taken(Gang.of(draft, axes), table) <= table).all()
 
 
 @given(nodes(), amounts(2), amounts(3), st.integers(1, 4), st.integers(1, 99), st.integers(0, 8))

@@ -74,11 +74,13 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
             deadline=placement.deadline,
             allocation=placement.allocation,
             reasons=(),
+            promise=None,
         )
         snapshot = moved(snapshot.with_facts([placed, *placement.processes]), placed, placement.processes, 1)
     for growth in plan.growths:
         grown = replace(growth.request, next_ordinal=growth.request.next_ordinal + len(growth.processes))
         snapshot = moved(snapshot.with_facts([grown, *growth.processes]), grown, growth.processes, 1)
+    snapshot = snapshot.with_facts(replace(change.request, promise=change.promise) for change in plan.promises)
     for wait in plan.waits:
         waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
         snapshot = snapshot.with_facts(waiting)

@@ -1,0 +1,267 @@
+"""What a cycle asks of many at once: the facts of a snapshot as tables, kept current fact by fact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from quotas.allocations import Allocation
+from quotas.grants import NOBODY, Grants, Structure
+from quotas.rates import RateRule, price_of_all
+from quotas.tree import Share
+from registry.axes import PLENTY, Axes, Bools, Ints
+from registry.centers import Node, NodeState
+from registry.ids import AllocationId, PersonId, PoolId, ProjectId, RequestId, ShareId
+from registry.resources import Resources
+from scheduler.clusters import Process
+from scheduler.facts import DayOfUse
+from scheduler.requests import Draft, Request, RequestClass, State
+from scheduler.tables import ALIVE, Numbers, Table
+
+__all__ = ["ALIVE", "CLASSES"]
+
+CLASSES: Final = tuple(RequestClass)
+NOT_SOLD: Final = -1
+NOWHERE: Final = -1
+"""The row of a node that is not there."""
+
+# The columns of a pending request; the total of its gang follows.
+POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
+SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED = range(9, 16)
+TOTAL: Final = 16
+HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
+
+# The columns of a process of a running cluster; its shape follows.
+NODE, COUNTED_SINCE, ENDING, DEADLINE = 6, 7, 8, 9
+SHAPE_OF_PROCESS: Final = 10
+
+Vertex = tuple[ShareId, PoolId]
+ByPerson = tuple[PersonId, RequestClass]
+Shape = tuple[PoolId, Resources, Resources, int]
+"""All that matters of a gang to nodes: its pool, its head, its worker, and how many of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """All that matters of a gang to its price."""
+
+    shape: Shape
+    seconds: int
+    request_class: RequestClass
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What gangs cost by the rules in force."""
+
+    rules: Mapping[PoolId, RateRule]
+    percents: Mapping[RequestClass, int]
+
+    def of(self, one: Priced) -> int:
+        """Return the price of holding a gang for its time, NOT_SOLD where its pool has no rule."""
+        pool, head, worker, count = one.shape
+        rule = self.rules.get(pool)
+        if rule is None:
+            return NOT_SOLD
+        return price_of_all(rule, (head,) + (worker,) * count, one.seconds, percent=self.percents[one.request_class])
+
+
+class Ground:
+    """The nodes of one pool, by id, and what is free on each: a row of nothing where one takes no new work."""
+
+    def __init__(self, nodes: Iterable[Node], axes: Axes) -> None:
+        self.nodes: Final = {node.id: node for node in sorted(nodes, key=lambda node: node.id)}
+        self.ids: Final = tuple(self.nodes)
+        self.row_of: Final = {node: row for row, node in enumerate(self.ids)}
+        rows = [_free(node, axes) for node in self.nodes.values()]
+        self.free: Final[Ints] = np.array(rows, dtype=np.int64).reshape(-1, axes.width)
+        self.ready: Final[Bools] = np.array([_is_ready(node) for node in self.nodes.values()], dtype=bool)
+
+    def with_nodes(self, changed: Iterable[Node], axes: Axes) -> Ground:
+        """Return the ground with some nodes in place of what they were; new ones make it anew."""
+        news = {node.id: node for node in changed}
+        if not news.keys() <= self.nodes.keys():
+            return Ground((self.nodes | news).values(), axes)
+        after = copy(self)
+        after.nodes, after.free, after.ready = self.nodes | news, self.free.copy(), self.ready.copy()  # type: ignore[misc]
+        for node in news.values():
+            after.free[self.row_of[node.id]] = _free(node, axes)
+            after.ready[self.row_of[node.id]] = _is_ready(node)
+        return after
+
+
+class Names:
+    """Numbers of everything that requests refer to, shared by all snapshots that come of one another."""
+
+    def __init__(self) -> None:
+        self.pools: Final[Numbers[PoolId]] = Numbers()
+        self.vertices: Final[Numbers[Vertex]] = Numbers()
+        self.payers: Final[Numbers[ProjectId]] = Numbers()
+        self.by_person: Final[Numbers[ByPerson]] = Numbers()
+        self.codes: Final[Numbers[tuple[str, ...]]] = Numbers()
+        self.shapes: Final[Numbers[Shape]] = Numbers()
+        self.priced: Final[Numbers[Priced]] = Numbers()
+        self._rows: tuple[Structure | None, Ints] = None, np.zeros(0, dtype=np.int64)
+        self._prices: tuple[object, Ints] = None, np.zeros(0, dtype=np.int64)
+
+    def rows_of(self, structure: Structure) -> Ints:
+        """Return for each vertex that was mentioned its row in the structure, NOBODY for those that have none."""
+        known, rows = self._rows
+        if known is not structure or len(rows) < len(self.vertices):
+            found = [structure.row_of.get(vertex, NOBODY) for vertex in self.vertices]
+            self._rows = structure, np.array(found, dtype=np.int64)
+        return self._rows[1]
+
+    def prices(self, prices: Prices) -> Ints:
+        """Return the price of each gang that was mentioned, NOT_SOLD where there is none for its pool."""
+        known, found = self._prices
+        if known != prices:
+            found = found[:0]
+        if len(found) < len(self.priced):
+            more = [prices.of(one) for one in self.priced.since(len(found))]
+            found = np.concatenate([found, np.array(more, dtype=np.int64)])
+        self._prices = prices, found
+        return found
+
+
+class Arrays:
+    """The tables of one snapshot. Once it is finished they stay as they are: the next one has copies of what changes.
+
+    `shares` are the rows of `structure` and `granted`.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes: Final = axes
+        self.names = Names()
+        self.queue: Table[RequestId] = Table(TOTAL + axes.width)
+        self.processes: Table[tuple[RequestId, int]] = Table(SHAPE_OF_PROCESS + axes.width)
+        self.running: Table[RequestId] = Table(5)
+        self.days: Table[tuple[ShareId, PoolId, int]] = Table(4)
+        self.credit: Table[AllocationId] = Table(5)
+        self.grounds: Mapping[PoolId, Ground] = {}
+        self.shares: tuple[Share, ...] = ()
+        self.structure = Structure((), axes)
+        self.granted: Ints = np.zeros((0, axes.width), dtype=np.int64)
+
+    def branch(self, *tables: str) -> Arrays:
+        """Return arrays of their own in which these tables may be changed."""
+        after = copy(self)
+        for table in tables:
+            setattr(after, table, getattr(self, table).copy())
+        return after
+
+    def put_request(self, request: Request, slots: Iterable[Process]) -> None:
+        """Write a request where it belongs by its state, with its slots."""
+        if request.state is not State.PENDING:
+            self.queue.drop(request.id)
+        else:
+            self.queue.put(request.id, _pending_row(request, self.axes, self.names))
+        if request.state is not State.PLACED:
+            self.running.drop(request.id)
+            return
+        pool = self.names.pools.of(request.pool)
+        person = self.names.by_person.of((request.person, request.request_class))
+        self.running.put(request.id, (pool, person, int(request.ending is not None), request.deadline or 0))
+        for slot in slots:
+            self.put_process(request, slot)
+
+    def put_process(self, request: Request, slot: Process) -> None:
+        """Write a slot of a placed request."""
+        row = self.grounds[request.pool].row_of.get(slot.node, NOWHERE) if request.pool in self.grounds else NOWHERE
+        since = slot.charged_until or slot.started or 0
+        life = row, since, int(request.ending is not None), request.deadline or 0
+        columns = (*_belongs(request, self.names), *life, *self.axes.row(slot.shape, 1))
+        self.processes.put((request.id, slot.ordinal), columns)
+
+    def put_nodes(self, nodes: Iterable[Node]) -> bool:
+        """Write nodes; tell whether any of them is new."""
+        by_pool: dict[PoolId, list[Node]] = {}
+        for node in nodes:
+            by_pool.setdefault(node.pool, []).append(node)
+        nobody = Ground((), self.axes)
+        after = {pool: self.grounds.get(pool, nobody).with_nodes(some, self.axes) for pool, some in by_pool.items()}
+        new = any(len(ground.ids) != len(self.grounds.get(pool, nobody).ids) for pool, ground in after.items())
+        self.grounds = {**self.grounds, **after}
+        return new
+
+    def put_shares(self, shares: Mapping[Vertex, Share], changed: Iterable[Share]) -> None:
+        """Write what is granted of some shares; all anew where quotas changed, too."""
+        news = tuple(changed)
+        before = self.structure.row_of
+        known = [(before.get((share.id, share.pool)), share) for share in news]
+        if any(row is None or _differs(self.shares[row], share) for row, share in known):
+            self.shares = tuple(shares.values())
+            self.structure = Structure(self.shares, self.axes)
+            rows = [self.axes.row(share.granted) for share in self.shares]
+            self.granted = np.array(rows, dtype=np.int64).reshape(-1, self.axes.width)
+            return
+        self.granted = self.granted.copy()
+        for row, share in known:
+            assert row is not None, share
+            self.granted[row] = self.axes.row(share.granted)
+
+    def put_allocation(self, allocation: Allocation) -> None:
+        """Write what an allocation has."""
+        payer = self.names.payers.of(allocation.project)
+        self.credit.put(allocation.id, (payer, allocation.begins, allocation.ends, allocation.available))
+
+    def put_day(self, day: DayOfUse) -> None:
+        """Write what a share used on a day."""
+        vertex = self.names.vertices.of((day.share, day.pool))
+        self.days.put((day.share, day.pool, day.day), (vertex, day.day, day.ppm_seconds))
+
+    def grants(self) -> Grants:
+        """Return what is granted, for a plan to add to."""
+        return Grants.of(self.structure, self.granted)
+
+
+def shape_of(draft: Draft) -> Shape:
+    """Return all that matters of a gang to nodes."""
+    return draft.pool, draft.head, draft.worker, draft.workers_min
+
+
+def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
+    shape = shape_of(request)
+    return (
+        *_belongs(request, names),
+        names.payers.of(request.project),
+        request.walltime_seconds,
+        request.submitted + request.held_seconds,
+        request.submitted,
+        HELD_BY_USER * request.user_hold + HELD_BY_OPERATOR * request.operator_hold,
+        request.not_before or 0,
+        names.codes.of(request.reasons),
+        names.shapes.of(shape),
+        names.priced.of(Priced(shape, request.walltime_seconds, request.request_class)),
+        request.promise.starts if request.promise else 0,
+        *axes.row(request.gang_total(), request.workers_min + 1),
+    )
+
+
+def _belongs(request: Request, names: Names) -> tuple[int, ...]:
+    """Return the columns POOL to INSTITUTION."""
+    return (
+        names.pools.of(request.pool),
+        CLASSES.index(request.request_class),
+        names.by_person.of((request.person, request.request_class)),
+        names.vertices.of((ShareId(request.project), request.pool)),
+        names.vertices.of((ShareId(request.institution), request.pool)),
+    )
+
+
+def _is_ready(node: Node) -> bool:
+    return node.state is NodeState.READY
+
+
+def _free(node: Node, axes: Axes) -> tuple[int, ...]:
+    if not _is_ready(node):
+        return (0,) * axes.width
+    return axes.row(node.free, PLENTY if node.places is None else node.places)
+
+
+def _differs(before: Share, after: Share) -> bool:
+    return before.parent != after.parent or before.quota != after.quota

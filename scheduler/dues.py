@@ -1,0 +1,104 @@
+"""What quotas allow at a moment to come: what is granted now, less what has left by then, with what was promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from quotas.grants import NOBODY, Grants
+from registry.axes import Ints
+from registry.ids import Seconds
+from scheduler.profile import Leaving
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Due:
+    """An amount that a share will hold from one moment to another."""
+
+    row: int
+    total: Ints
+    starts: Seconds
+    ends: Seconds
+
+
+class Dues:
+    """The quota tree at moments to come, for one pool while a plan is made."""
+
+    def __init__(self, grants: Grants, leaving: Leaving, now: Seconds) -> None:
+        self._grants: Final = grants
+        self._leaving: Final = leaving
+        self._now: Final = now
+        self._promised: list[Due] = []
+        self._begun: list[Due] = []
+        self._then: dict[Due, Grants] = {}
+
+    def begin(self, row: int, total: Ints, ends: Seconds) -> None:
+        """Know of an amount that is granted from now until a moment."""
+        self._begun.append(Due(row, total, self._now, ends))
+        for due, then in self._then.items():
+            if due.starts < ends:
+                then.grant(row, total)
+
+    def promise(self, due: Due) -> None:
+        """Set an amount aside from a moment on."""
+        self._promised.append(due)
+        for other, then in self._then.items():
+            if due.starts <= other.starts < due.ends:
+                then.grant(due.row, due.total)
+
+    def let_go(self, due: Due) -> None:
+        """Set something aside no longer."""
+        self._promised.remove(due)
+        self._then.clear()
+
+    def allows(self, row: int, total: Ints, at: Seconds, ends: Seconds) -> bool:
+        """Tell whether a share may hold an amount from a moment until another beside everything promised."""
+        if self._ample(row, total):
+            return True
+        if not (total <= self._at(at).claimable(row)).all():
+            return False
+        return self.delayed(row, total, at, ends) is None
+
+    def delayed(self, row: int, total: Ints, at: Seconds, ends: Seconds) -> Due | None:
+        """Return the first thing promised that would lack quota if a share held an amount over its start."""
+        if self._ample(row, total):
+            return None
+        early = sorted((due for due in self._promised if at < due.starts < ends), key=lambda due: due.starts)
+        return next((due for due in early if not (total <= self._at_start(due).claimable(row)).all()), None)
+
+    def _ample(self, row: int, total: Ints) -> bool:
+        """Tell whether there is quota whatever has left by then: nobody keeps any, and all promises fit at once."""
+        structure = self._grants.structure
+        if structure.keeps_any:
+            return False
+        path = list(structure.paths[row])
+        needed = sum((due.total for due in self._promised), total)
+        return bool((self._grants.granted[path] + needed <= structure.limit[path]).all())
+
+    def _at_start(self, due: Due) -> Grants:
+        if due not in self._then:
+            self._then[due] = self._at(due.starts)
+        return self._then[due]
+
+    def _at(self, at: Seconds) -> Grants:
+        """Return the tree as it will be at a moment."""
+        structure, gone = self._grants.structure, int(np.searchsorted(self._leaving.times, at, "right"))
+        granted = self._grants.granted.copy()
+        shares, shapes = self._leaving.shares[:gone], self._leaving.shapes[:gone]
+        known = shares != NOBODY
+        lost = self._leaving.nodes[:gone] < 0
+        for depth in range(structure.ancestors.shape[1]):
+            # The root gets nothing back of what runs where no new work goes.
+            counts = known if depth else known & ~lost
+            rows = structure.ancestors[shares[counts], depth]
+            np.subtract.at(granted, rows[rows >= 0], shapes[counts][rows >= 0])
+        grants = Grants.of(structure, granted)
+        for due in self._begun:
+            if due.ends <= at:
+                grants.grant(due.row, -due.total)
+        for due in self._promised:
+            if due.starts <= at < due.ends:
+                grants.grant(due.row, due.total)
+        return grants

@@ -1,0 +1,141 @@
+"""Facts as tables of numbers: one row each, kept current row by row, so that a question is asked of all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+
+from registry.axes import Bools, Floats, Ints
+
+Name = str | tuple[str | int, ...]
+"""What a row stands for: it has an order."""
+K = TypeVar("K", bound=Name)
+
+_FEW: Final = 64
+_TWO: Final = 2
+H = TypeVar("H", bound=Hashable)
+ALIVE: Final = 0
+"""The first column of every table: 1 in a row that stands for something, 0 in one that is free."""
+
+
+class Table(Generic[K]):
+    """Rows of integers by key. A copy costs as much as the table is large, a change of a row nothing besides."""
+
+    def __init__(self, columns: int) -> None:
+        self._cells: Ints = np.zeros((8, columns), dtype=np.int64, order="F")
+        self._keys: list[K | None] = []
+        self._rows: dict[K, int] = {}
+        self._holes: list[int] = []
+
+    def __len__(self) -> int:
+        """Return how many rows stand for something."""
+        return len(self._rows)
+
+    @property
+    def cells(self) -> Ints:
+        """Return all rows, the free ones too: look at the column ALIVE."""
+        return self._cells[: len(self._keys)]
+
+    def alive(self) -> Ints:
+        """Return the numbers of the rows that stand for something."""
+        return np.flatnonzero(self.cells[:, ALIVE])
+
+    def key(self, row: int) -> K:
+        """Return what a row stands for."""
+        key = self._keys[row]
+        assert key is not None, row
+        return key
+
+    def row(self, key: K) -> int:
+        """Return the row of a key that has one."""
+        return self._rows[key]
+
+    def __contains__(self, key: K) -> bool:
+        """Tell whether a key has a row."""
+        return key in self._rows
+
+    def sorted(self, rows: Ints, by: Sequence[Ints | Floats | Bools]) -> list[int]:
+        """Return some rows in the order of several numbers each, the last of them first of all; by key among equals."""
+        order = np.lexsort(by)
+        if len(rows) < _TWO:
+            return [int(row) for row in rows]
+        differs = np.zeros(len(rows) - 1, dtype=bool)
+        for one in by:
+            differs |= one[order[1:]] != one[order[:-1]]
+        if differs.all():
+            return [int(row) for row in rows[order]]
+        groups = np.split(rows[order], np.flatnonzero(differs) + 1)
+        return [row for group in groups for row in sorted(group.tolist(), key=self.key)]
+
+    def put(self, key: K, values: Sequence[int]) -> None:
+        """Write the row of a key: all columns but the first."""
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._new_row()
+            self._keys[row] = key
+        self._cells[row] = (1, *values)
+
+    def drop(self, key: K) -> None:
+        """Free the row of a key, if it has one."""
+        row = self._rows.pop(key, None)
+        if row is not None:
+            self._cells[row, ALIVE] = 0
+            self._keys[row] = None
+            self._holes.append(row)
+
+    def copy(self) -> Table[K]:
+        """Return a table of its own with the same rows, without the free ones once they are most of it."""
+        twin: Table[K] = Table(self._cells.shape[1])
+        if len(self._holes) > max(_FEW, len(self._keys) // 2):
+            rows = self.alive()
+            twin._cells = np.asfortranarray(self._cells[rows])
+            twin._keys = [self._keys[row] for row in rows]
+            twin._rows = {self.key(row): at for at, row in enumerate(rows)}
+        else:
+            twin._cells = self._cells.copy(order="F")
+            twin._keys, twin._rows, twin._holes = self._keys.copy(), self._rows.copy(), self._holes.copy()
+        return twin
+
+    def _new_row(self) -> int:
+        if self._holes:
+            return self._holes.pop()
+        if len(self._keys) == len(self._cells):
+            more = np.zeros((max(_FEW, 2 * len(self._cells)), self._cells.shape[1]), dtype=np.int64, order="F")
+            more[: len(self._cells)] = self._cells
+            self._cells = more
+        self._keys.append(None)
+        return len(self._keys) - 1
+
+
+class Numbers(Generic[H]):
+    """Small numbers for keys, in the order of their first mention: never taken back, so snapshots share them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[H, int] = {}
+        self._keys: list[H] = []
+
+    def __len__(self) -> int:
+        """Return how many keys have a number."""
+        return len(self._keys)
+
+    def of(self, key: H) -> int:
+        """Return the number of a key."""
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self._keys)
+            self._keys.append(key)
+        return number
+
+    def __iter__(self) -> Iterator[H]:
+        """Yield the keys in the order of their numbers."""
+        return iter(self._keys)
+
+    def since(self, number: int) -> tuple[H, ...]:
+        """Return the keys from a number on."""
+        return tuple(self._keys[number:])
+
+    def key(self, number: int) -> H:
+        """Return what a number stands for."""
+        return self._keys[number]

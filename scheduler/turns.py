@@ -1,0 +1,94 @@
+"""Whose turn it is: pending requests in their order, without those of which it is clear that they cannot start."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import numpy as np
+
+from registry.axes import Bools, Ints
+from registry.ids import RequestId
+from scheduler import arrays as columns
+from scheduler.blocking import maybe_fits, stopped
+from scheduler.ordering import Place, Standings
+from scheduler.requests import Request
+from scheduler.room import Room
+
+_AT_ONCE: Final = 32
+"""How many turns go by before the rest of the queue is looked through again for those that have become hopeless."""
+
+
+class Turns:
+    """Yields the requests that may start, or may be promised a start, each when it is its turn.
+
+    What is placed meanwhile counts as use at once and only ever lowers ranks, and only ever leaves less room: a place
+    in the order is at worst too early, and who was found hopeless stays so. Those of institutions that got something
+    go back to where they belong now before it is their turn.
+    """
+
+    def __init__(self, room: Room, standings: Standings, *, apart: Collection[RequestId]) -> None:
+        self._room: Final = room
+        self._standings: Final = standings
+        self._queue: Final = room.arrays.queue
+        self._crowded_out: Final[Bools] = np.zeros(len(room.arrays.names.priced), dtype=bool)
+        self._looked_at = room.decisions
+        rows = self._queue.alive()
+        if apart:
+            rows = rows[~np.isin(rows, [self._queue.row(request) for request in apart])]
+        rows = rows[self._hopeful(rows)]
+        self._rows: list[int] = standings.order_of(rows)[::-1]
+        self._late: list[tuple[Place, int]] = []
+
+    def __iter__(self) -> Iterator[Request]:
+        """Yield the requests in turn."""
+        promising, since = True, 0
+        while (row := self._next()) is not None:
+            if self._looked_at != self._room.decisions and not self._hopeful(np.array([row]))[0]:
+                continue
+            yield self._room.snapshot.requests[self._queue.key(row)]
+            since += 1
+            if since >= _AT_ONCE or (promising and not self._room.may_promise):
+                since, self._rows = 0, self._still_hopeful(self._rows)
+            if promising and not self._room.may_promise:
+                promising = False
+                self._rows = self._shortest_first(self._rows) if self._room.policy.shortest_fills else self._rows
+
+    def crowded_out(self, request: Request) -> None:
+        """Know that nothing of this shape and time fits on the nodes any more."""
+        self._crowded_out[self._queue.cells[self._queue.row(request.id), columns.PRICED]] = True
+
+    def _next(self) -> int | None:
+        """Return the row of who is next, as ranks are now."""
+        while self._rows or self._late:
+            if self._late and (not self._rows or self._late[0][0] < self._standings.place_before(self._rows[-1])):
+                stale, row = heapq.heappop(self._late)
+            else:
+                row = self._rows.pop()
+                stale = self._standings.place_before(row)
+            if not self._standings.fell(self._queue.cells[row]):
+                return row
+            fresh = self._standings.place(row)
+            if fresh <= stale:
+                return row
+            heapq.heappush(self._late, (fresh, row))
+        return None
+
+    def _hopeful(self, rows: Ints) -> Bools:
+        """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
+        cells = self._queue.cells[rows]
+        hopeful = (stopped(self._room, cells) == 0) & ~self._crowded_out[cells[:, columns.PRICED]]
+        hopeful[hopeful] = maybe_fits(self._room, cells[hopeful])
+        return np.asarray(hopeful)
+
+    def _still_hopeful(self, rows: list[int]) -> list[int]:
+        if self._looked_at == self._room.decisions:
+            return rows
+        self._looked_at = self._room.decisions
+        keeps = self._hopeful(np.array(rows, dtype=np.int64)) if rows else ()
+        return [row for row, keep in zip(rows, keeps, strict=True) if keep]
+
+    def _shortest_first(self, rows: list[int]) -> list[int]:
+        some = np.array(rows, dtype=np.int64)
+        return self._queue.sorted(some, (self._queue.cells[some, columns.WALLTIME],))[::-1]
