@@ -42,6 +42,8 @@ def contracts_hold(center: Path) -> bool:
         ("registry/x.py", "import quotas"),
         ("scheduler/x.py", "import operations"),
         ("store/x.py", "import api"),
+        ("store/x.py", "import simulator"),
+        ("simulator/x.py", "from server import clock"),
         ("operations/x.py", "from store import transactions"),
         ("scheduler/x.py", "import sqlalchemy.orm"),
         ("backends/x.py", "import distributed"),
@@ -79,7 +81,7 @@ def bans(path: str, text: str) -> bool:
 
 
 CLOCK, CHANCE, SETTING = "import time\ntime.time()", "import random", "import os\nos.environ"
-DECIDES = ("registry", "quotas", "scheduler", "operations", "store", "api", "exporters")
+DECIDES = ("registry", "quotas", "scheduler", "operations", "store", "api", "exporters", "simulator")
 
 
 @pytest.mark.parametrize("package", DECIDES)
