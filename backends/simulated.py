@@ -1,6 +1,6 @@
 """A world of processes in memory: what the loops are driven against where no real process is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -16,13 +16,17 @@ from scheduler.troubles import REFUSALS, Trouble
 class SimulatedBackend:
     """`ClusterBackend` whose processes are ready as soon as they are started, and do what they are told.
 
-    `lives` keeps every process that ever was. What happens in the world is done to it by `kill`,
-    `cut_off`, `hinder` and `claim`.
+    `lives` keeps every process that ever was. What happens in the world is done to it by `kill`, `finish`,
+    `cut_off`, `hinder` and `claim`. A `forgetful` world keeps no life that was forgotten, and its processes have no
+    last words: millions of them leave nothing behind.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, forgetful: bool = False) -> None:
         self._clock = clock
+        self._forgetful = forgetful
+        self._born = 0
         self._present: dict[str, ProcessUid] = {}
+        self._members: dict[RequestId, dict[str, ProcessUid]] = {}
         self._claims: dict[RequestId, HeadClaim] = {}
         self._wakes: list[Callable[[], None]] = []
         self.lives: dict[ProcessUid, ObservedProcess] = {}
@@ -35,9 +39,7 @@ class SimulatedBackend:
         """Return every process that is not forgotten, and the claims of heads that live."""
         self._require_reachable()
         processes = tuple(self.lives[uid] for uid in self._present.values())
-        living = {process.request for process in processes if process.ended is None}
-        heads = {request: claim for request, claim in self._claims.items() if request in living}
-        return Observed(processes=processes, heads=heads, remains=frozenset(self._remains))
+        return Observed(processes=processes, heads=self._heads(processes), remains=frozenset(self._remains))
 
     def carry_out(self, step: Step, credentials: Credentials | None) -> None:
         """Do the step at once."""
@@ -58,13 +60,20 @@ class SimulatedBackend:
 
     def tail(self, name: str, uid: ProcessUid) -> bytes | None:
         """Return what a process that lived has to say for itself."""
-        return f"{name} lived".encode() if self._present.get(name) == uid else None
+        return f"{name} lived".encode() if self._present.get(name) == uid and not self._forgetful else None
 
     def forget(self, name: str, uid: ProcessUid) -> None:
         """Drop an ended process of that uid."""
         if self._present.get(name) == uid:
-            assert self.lives[uid].ended is not None, name
+            life = self.lives[uid]
+            assert life.ended is not None, name
             del self._present[name]
+            members = self._members[life.request]
+            del members[name]
+            if not members:
+                del self._members[life.request]
+            if self._forgetful:
+                del self.lives[uid]
 
     def know(self, request: RequestId, credentials: Credentials) -> None:
         """Nothing has to be known in order to look at memory."""
@@ -79,9 +88,14 @@ class SimulatedBackend:
             return
         ended = self._end(name, cause)
         if ended.ordinal == HEAD_ORDINAL:
-            for other in [one for one in self._present if self._lives(one)]:
-                if self.lives[self._present[other]].request == ended.request:
-                    self._end(other, Cause.EXITED)
+            for other in [one for one in self._members[ended.request] if self._lives(one)]:
+                self._end(other, Cause.EXITED)
+        self._wake()
+
+    def finish(self, request: RequestId) -> None:
+        """End all that lives of a cluster by itself: its work is done."""
+        for name in [one for one in self._members.get(request, ()) if self._lives(one)]:
+            self._end(name, Cause.EXITED)
         self._wake()
 
     def claim(self, request: RequestId, claim: HeadClaim) -> None:
@@ -109,8 +123,10 @@ class SimulatedBackend:
         self._wake()
 
     def _bear(self, request: RequestId, process: NewProcess) -> None:
-        uid = ProcessUid(f"{len(self.lives) + 1:032x}")
+        self._born += 1
+        uid = ProcessUid(f"{self._born:032x}")
         self._present[process.name] = uid
+        self._members.setdefault(request, {})[process.name] = uid
         born = ObservedProcess(
             name=process.name,
             uid=uid,
@@ -129,6 +145,12 @@ class SimulatedBackend:
             raise BackendUnavailableError("the head cannot be asked: it is not there")
         for name in step.deadlines:
             self.kill(name, Cause.EXITED)
+
+    def _heads(self, processes: Iterable[ObservedProcess]) -> Mapping[RequestId, HeadClaim]:
+        if not self._claims:
+            return {}
+        living = {process.request for process in processes if process.ended is None}
+        return {request: claim for request, claim in self._claims.items() if request in living}
 
     def _lives(self, name: str) -> bool:
         uid = self._present.get(name)
