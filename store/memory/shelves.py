@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from registry.ids import BEGINNING, Mark
 
@@ -19,17 +19,22 @@ class History:
 
     def __init__(self) -> None:
         self.mark = BEGINNING
-        self._undo: list[tuple[Shelf[Any, Any], Any, Any]] | None = None
+        self._undo: list[tuple[_Undoable, Any, Any]] | None = None
 
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Allow changes, and undo them all if an exception leaves."""
+    def begin(self) -> None:
+        """Allow changes."""
         self._undo = []
-        try:
-            with self.trial():
-                yield
-        finally:
-            self._undo = None
+
+    def end(self) -> None:
+        """Allow no more changes."""
+        self._undo = None
+
+    def undo(self, begin: int = 0) -> None:
+        """Undo all changes but the first so many."""
+        changes = self._changes
+        while len(changes) > begin:
+            shelf, key, before = changes.pop()
+            shelf.restore(key, before)
 
     @contextmanager
     def trial(self) -> Iterator[None]:
@@ -38,29 +43,74 @@ class History:
         try:
             yield
         except BaseException:
-            while len(self._changes) > begin:
-                shelf, key, before = self._changes.pop()
-                shelf.restore(key, before)
+            self.undo(begin)
             raise
 
-    def note(self, shelf: Shelf[Any, Any], key: Hashable, before: object) -> None:
+    def note(self, shelf: _Undoable, key: Hashable, before: object) -> None:
         """Remember what a change replaces."""
-        self._changes.append((shelf, key, before))
+        if self._undo is None:
+            raise RuntimeError("a query tried to write")
+        self._undo.append((shelf, key, before))
 
     def commit(self) -> bool:
         """Give what was changed the next mark; tell whether anything was."""
-        if not self._changes:
+        changes = self._changes
+        if not changes:
             return False
-        self.mark = Mark(self.mark + 1)
-        for shelf, key, _ in self._changes:
-            shelf.stamp(key, self.mark)
+        mark = self.mark = Mark(self.mark + 1)
+        for shelf, key, _ in changes:
+            shelf.stamp(key, mark)
         return True
 
     @property
-    def _changes(self) -> list[tuple[Shelf[Any, Any], Any, Any]]:
+    def _changes(self) -> list[tuple[_Undoable, Any, Any]]:
         if self._undo is None:
             raise RuntimeError("a query tried to write")
         return self._undo
+
+
+class _Undoable(Protocol):
+    """What changes are noted of."""
+
+    def restore(self, key: Any, before: Any) -> None:  # noqa: ANN401 - its own key, and what it noted
+        """Put back what a change had replaced."""
+        ...
+
+    def stamp(self, key: Any, mark: Mark) -> None:  # noqa: ANN401
+        """Hear that a change was committed."""
+        ...
+
+
+class Notes(Generic[K, V]):
+    """What was worked out from other things, until one of them changes or such a change is undone."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._known: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """Return what is known by that key."""
+        return self._known.get(key)
+
+    def know(self, key: K, value: V) -> None:
+        """Keep what was worked out: no change of anything, so a query may do it."""
+        self._known[key] = value
+
+    def doubt(self, key: K) -> None:
+        """Keep what is known, and forget it should what changes now be undone."""
+        self._history.note(self, key, None)
+
+    def forget(self, key: K) -> None:
+        """Forget what is known, for what it was worked out from changes; also once that is undone."""
+        self.doubt(key)
+        self._known.pop(key, None)
+
+    def restore(self, key: K, _before: object) -> None:
+        """Forget what was worked out from what is just undone."""
+        self._known.pop(key, None)
+
+    def stamp(self, key: K, mark: Mark) -> None:
+        """Nobody asks when notes changed."""
 
 
 class Shelf(Generic[K, V]):

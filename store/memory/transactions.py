@@ -56,9 +56,16 @@ class MemoryStore:
 
     def transact(self, operation: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation with everything for itself; tell the listeners if it wrote."""
-        with alone(), self._lock, self._history.writing():
-            outcome = operation(self._work, *args, **kwargs)
-            wrote = self._history.commit()
+        with alone(), self._lock:
+            self._history.begin()
+            try:
+                outcome = operation(self._work, *args, **kwargs)
+                wrote = self._history.commit()
+            except BaseException:
+                self._history.undo()
+                raise
+            finally:
+                self._history.end()
             told = self._journal.changed(self._history.mark) if wrote else []
         if wrote:
             for hear in self._listeners:
