@@ -92,15 +92,17 @@ def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy,
 
 def with_measures(slot: Process, seen: ObservedProcess) -> Process:
     """Return a slot with what was measured of its process: both only grow, whoever has measured them."""
-    return replace(
-        slot,
-        cpu_milliseconds=_larger(slot.cpu_milliseconds, seen.cpu_milliseconds),
-        peak_memory=_larger(slot.peak_memory, seen.peak_memory),
-    )
+    cpu_milliseconds = _larger(slot.cpu_milliseconds, seen.cpu_milliseconds)
+    peak_memory = _larger(slot.peak_memory, seen.peak_memory)
+    if (cpu_milliseconds, peak_memory) == (slot.cpu_milliseconds, slot.peak_memory):
+        return slot
+    return replace(slot, cpu_milliseconds=cpu_milliseconds, peak_memory=peak_memory)
 
 
 def _larger(known: int | None, seen: int | None) -> int | None:
-    return max((one for one in (known, seen) if one is not None), default=None)
+    if known is None or seen is None:
+        return seen if known is None else known
+    return max(known, seen)
 
 
 def _hold_more(work: Work, request: Request, key: EntryKey, amount: MicroCredits, now: Seconds) -> NoCredit | None:

@@ -14,15 +14,13 @@ from operations.metering import accrue, renew_lease, settle
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials, StartRefusedError
 from operations.ports.store import StoreUnavailableError, Work
+from operations.resting import accrues, moving, must_end, renews
 from operations.starting import FailedStart, fail_start, failed_starts
-from quotas.ledger import HOUR_SECONDS
 from registry.ids import InstitutionId, RequestId, Seconds
 from scheduler.clusters import Cluster, Process
 from scheduler.diff import diff
-from scheduler.idleness import idle_too_long
 from scheduler.observed import HeadClaim, Observed, ObservedProcess
 from scheduler.policy import Policy
-from scheduler.requests import End, Request
 from scheduler.steps import StartProcesses, Step
 
 Q = TypeVar("Q")
@@ -70,8 +68,9 @@ def reconcile_once(ports: Ports[Work], policy: Policy, *, steps_at_once: int = 1
     now = ports.clock.now()
     observed = ports.backend.observe()
     desired = ports.store.read(desired_clusters)
-    steps = diff(desired, observed, policy, now)
-    changes = tuple(_changes(desired, observed, policy, now))
+    restless = moving(desired, observed, policy, now)
+    steps = diff(restless.clusters, restless.observed, policy, now)
+    changes = tuple(_changes(restless.clusters, restless.observed, policy, now))
     ended = _to_settle(desired, observed, now)
     begun = _begin(ports, steps, policy, now, steps_at_once)
     written = sum(_alone(change.request, partial(ports.store.transact, change.write)) for change in changes)
@@ -140,8 +139,10 @@ def _to_settle(desired: Sequence[Cluster], observed: Observed, now: Seconds) -> 
 
     Each second it begins with another of them, so that some whose settling fails do not keep it from the rest.
     """
-    institutions = {cluster.request.id: cluster.request.institution for cluster in desired}
     ended = [seen for seen in observed.processes if seen.ended is not None]
+    if not ended:
+        return ()
+    institutions = {cluster.request.id: cluster.request.institution for cluster in desired}
     first = now % max(1, len(ended))
     left: dict[InstitutionId | RequestId, int] = {}
     found: dict[RequestId, list[ObservedProcess]] = {}
@@ -223,9 +224,9 @@ def _writes(
     for slot in cluster.processes:
         if process := seen.get(slot.name):
             yield from _news_of(slot, process, policy, now)
-            if process.ended is None and _renews(cluster.request, slot, policy, now):
+            if process.ended is None and renews(cluster.request, slot, policy, now):
                 yield partial(renew_lease, request_id=slot.request, ordinal=slot.ordinal, policy=policy, now=now)
-    if why := _must_end(cluster, claim, policy, now):
+    if why := must_end(cluster, claim, policy, now):
         yield partial(let_end, request_id=cluster.request.id, why=why, now=now)
     for failed in failed_starts(cluster, seen, policy, now):
         yield partial(fail_start, failed=failed, policy=policy, now=now)
@@ -238,28 +239,8 @@ def _news_of(slot: Process, seen: ObservedProcess, policy: Policy, now: Seconds)
         return
     if is_news(slot, seen):
         yield partial(record, seen=seen, now=now)
-    since = slot.charged_until or slot.started
-    if since is not None and since // HOUR_SECONDS < now // HOUR_SECONDS:
+    if accrues(slot, now):
         yield partial(accrue, seen=seen, policy=policy, now=now)
-
-
-def _renews(request: Request, slot: Process, policy: Policy, now: Seconds) -> bool:
-    """Tell whether half of a lease is over; one that lasts until the deadline is never renewed."""
-    if not slot.wanted or slot.lease_until is None or slot.lease_until == request.deadline:
-        return False
-    return slot.lease_until - now < policy.lease_seconds // 2
-
-
-def _must_end(cluster: Cluster, claim: HeadClaim | None, policy: Policy, now: Seconds) -> End | None:
-    request, head = cluster.request, cluster.head
-    assert request.deadline is not None, request
-    if request.ending is not None:
-        return None
-    if now >= request.deadline:
-        return End.WALLTIME
-    if head and head.started and not head.ready and now - head.started >= policy.start_patience_seconds:
-        return End.NEVER_STARTED
-    return End.IDLE if idle_too_long(request, claim, now) else None
 
 
 def _unseen(cluster: Cluster, seen: Mapping[str, ObservedProcess]) -> frozenset[str]:

@@ -1,5 +1,7 @@
 """The real loops on the memory store and a simulated world: whatever happens in whatever order, the sums hold."""
 
+from contextlib import suppress
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -12,13 +14,15 @@ from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials, Leaf
 from operations.ports.store import Work
 from operations.reasons import Refused
-from operations.reconcile import reconcile_once
+from operations.reconcile import _changes, desired_clusters, reconcile_once
 from operations.requests import cancel, hold, release, scale, submit
+from operations.resting import moving
 from quotas.ledger import ABSORBED, INCOME, EntryKind, Usage
 from quotas.rates import price
 from registry.ids import RequestId, Seconds, ShareId
 from registry.resources import Resources, total
 from scheduler.clusters import Process
+from scheduler.diff import diff
 from scheduler.observed import HeadClaim
 from scheduler.policy import DEFAULT_POLICY
 from scheduler.requests import Request, State
@@ -178,6 +182,19 @@ class Loops(RuleBasedStateMachine):
             found, slots = self.store.read(everything_about, request)
             if found.state is State.ENDED:
                 assert all(slot.released is not None and slot.hold == 0 for slot in slots)
+
+    @invariant()
+    def who_rests_needs_nothing(self) -> None:
+        """What a pass leaves out at a glance has neither steps nor changes, looked at with care."""
+        with suppress(BackendUnavailableError):
+            now, desired, observed = self.clock.now(), self.store.read(desired_clusters), self.backend.observe()
+            restless = moving(desired, observed, DEFAULT_POLICY, now)
+            whole, rest = (desired, observed), (restless.clusters, restless.observed)
+            assert diff(*rest, DEFAULT_POLICY, now) == diff(*whole, DEFAULT_POLICY, now)
+            left, everything = (
+                [change.request for change in _changes(*some, DEFAULT_POLICY, now)] for some in (rest, whole)
+            )
+            assert left == everything
 
     def teardown(self) -> None:
         """Everything can be ended, and then every second of every process was charged once."""
