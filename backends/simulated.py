@@ -17,8 +17,8 @@ class SimulatedBackend:
     """`ClusterBackend` whose processes are ready as soon as they are started, and do what they are told.
 
     `lives` keeps every process that ever was. What happens in the world is done to it by `kill`, `finish`,
-    `cut_off`, `hinder` and `claim`. A `forgetful` world keeps no life that was forgotten, and its processes have no
-    last words: millions of them leave nothing behind.
+    `cut_off`, `hinder` and `claim`. A `forgetful` world keeps no life that was forgotten, nothing
+    remains of its clusters beside processes, and those have no last words: millions leave nothing behind.
     """
 
     def __init__(self, clock: Clock, *, forgetful: bool = False) -> None:
@@ -116,7 +116,8 @@ class SimulatedBackend:
     def _start(self, step: StartProcesses) -> None:
         if self._hindrance in REFUSALS:
             raise StartRefusedError("the simulated world refuses", self._hindrance)
-        self._remains.add(step.request)
+        if not self._forgetful:
+            self._remains.add(step.request)
         for process in step.processes:
             if process.name not in self._present:
                 self._bear(step.request, process)

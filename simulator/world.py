@@ -143,7 +143,8 @@ class World:
         if not told:
             return
         self._cycle_is_due = self._cycle_is_due or may_change_decisions(told)
-        self._pass_is_due = self._pass_is_due or leaves_work(told)
+        over = {event.request for event in told if event.kind is EventKind.ENDED}
+        self._pass_is_due = self._pass_is_due or leaves_work(event for event in told if event.request not in over)
         for event in told:
             if event.kind is EventKind.PLACED:
                 self._expect(event)

@@ -1,7 +1,6 @@
 """Allocations, entries, balances and days of use, in memory."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from quotas.allocations import Allocation, Award
 from quotas.ledger import AccountId, Entry, EntryKey, available, held
@@ -55,8 +54,8 @@ class MemoryAccounts:
         for day in days:
             key = (day.share, day.pool, day.day)
             before = self._days.get(key)
-            sum_of_both = day.ppm_seconds + (before.ppm_seconds if before else 0)
-            self._days.put(key, replace(day, ppm_seconds=sum_of_both))
+            more = day.ppm_seconds + (before.ppm_seconds if before else 0)
+            self._days.put(key, DayOfUse(share=day.share, pool=day.pool, day=day.day, ppm_seconds=more))
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every entry in the order of posting."""

@@ -80,7 +80,7 @@ class MemoryCapacity:
             found = self._nodes.get(node)
             if found is None or found.pool != claim.pool or not _has_room(found, part):
                 return NodeFull(node=node)
-            self._put_node(replace(found, granted=found.granted + part))
+            self._put_node(_node_with(found, found.granted + part))
         return None
 
     def give_back(self, claim: Claim) -> None:
@@ -91,7 +91,7 @@ class MemoryCapacity:
             found = self._nodes.get(node)
             assert found is not None, claim
             assert part.within(found.granted), claim
-            self._put_node(replace(found, granted=found.granted - part))
+            self._put_node(_node_with(found, found.granted - part))
             if found.state is not NodeState.READY:
                 self._lower_center(claim.pool, part)
 
@@ -152,7 +152,7 @@ class MemoryCapacity:
         for share in lineage:
             granted = share.granted + amount
             assert NOTHING.within(granted), share
-            self._shares.put((share.id, pool), replace(share, granted=granted))
+            self._shares.put((share.id, pool), _with_granted(share, granted))
             if share.parent in standings.unused:
                 kept = standings.shares[share.id].kept
                 moved = (kept - granted).most(NOTHING) - (kept - share.granted).most(NOTHING)
@@ -215,6 +215,16 @@ def _of_siblings(standings: _Standings, share: Share, standing: _Standing) -> Re
     """Return what the siblings of a share keep and do not use."""
     unused = standings.unused.get(share.parent)
     return NOTHING if unused is None else unused - (standing.kept - share.granted).most(NOTHING)
+
+
+def _with_granted(share: Share, granted: Resources) -> Share:
+    return Share(id=share.id, pool=share.pool, parent=share.parent, quota=share.quota, granted=granted)
+
+
+def _node_with(node: Node, granted: Resources) -> Node:
+    return Node(
+        id=node.id, pool=node.pool, capacity=node.capacity, granted=granted, state=node.state, places=node.places
+    )
 
 
 def _has_room(node: Node, needed: Resources) -> bool:

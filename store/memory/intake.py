@@ -1,5 +1,6 @@
 """What intake reads and keeps beside requests, in memory: the register, keys, credentials and the journal."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from itertools import takewhile
 
@@ -10,8 +11,10 @@ from quotas.rates import RateCard
 from registry.centers import Environment, Pool
 from registry.ids import EnvironmentId, InstitutionId, Mark, PersonId, PoolId, ProcessUid, ProjectId, RequestId, Seconds
 from registry.institutions import Project
-from store.memory.shelves import History, Shelf
+from store.memory.shelves import History, Line, Notes, Shelf
 from store.standing import KEPT_SECONDS
+
+_Ends = Line[tuple[Seconds, str, ProcessUid]]
 
 
 class MemoryRegister:
@@ -22,6 +25,7 @@ class MemoryRegister:
         self.pools: Shelf[PoolId, Pool] = Shelf(history)
         self.environments: Shelf[EnvironmentId, Environment] = Shelf(history)
         self.cards: Shelf[Seconds, RateCard] = Shelf(history)
+        self._sorted: Notes[None, tuple[RateCard, ...]] = Notes(history)
 
     def project(self, project: ProjectId) -> Project | None:
         return self.projects.get(project)
@@ -33,7 +37,16 @@ class MemoryRegister:
         return self.environments.get(environment)
 
     def rate_cards(self) -> tuple[RateCard, ...]:
-        return tuple(card for _, card in sorted(self.cards.items()))
+        known = self._sorted.get(None)
+        if known is None:
+            known = tuple(card for _, card in sorted(self.cards.items()))
+            self._sorted.know(None, known)
+        return known
+
+    def put_card(self, card: RateCard) -> None:
+        """Keep a rate card."""
+        self.cards.put(card.since, card)
+        self._sorted.forget(None)
 
     def changed_cards(self, since: Mark) -> list[RateCard]:
         """Return the rate cards that were added since a mark."""
@@ -75,30 +88,55 @@ class MemoryVault:
 
 
 class MemoryLogs:
-    """`Logs` in memory."""
+    """`Logs` in memory, in the order of their ends for the whole center and for each institution."""
 
     def __init__(self, history: History) -> None:
         self._logs: Shelf[ProcessUid, tuple[KeptLog, str]] = Shelf(history)
+        self._of: Shelf[RequestId, tuple[ProcessUid, ...]] = Shelf(history)
+        self._all: _Ends = Line(history)
+        self._by_institution: dict[InstitutionId, _Ends] = defaultdict(lambda: Line(history))
 
     def keep(self, log: KeptLog, text: str) -> None:
-        if log.uid not in self._logs:
-            self._logs.put(log.uid, (log, text))
+        if log.uid in self._logs:
+            return
+        self._logs.put(log.uid, (log, text))
+        self._of.put(log.request, (*(self._of.get(log.request) or ()), log.uid))
+        for line in (self._all, self._by_institution[log.institution]):
+            line.add(_place(log))
 
     def of(self, request: RequestId) -> tuple[KeptLog, ...]:
-        return tuple(sorted((log for log, _ in self._logs if log.request == request), key=_newest_first))
+        found = (self._logs.get(uid) for uid in self._of.get(request) or ())
+        return tuple(sorted((one[0] for one in found if one), key=_newest_first))
 
     def text(self, uid: ProcessUid) -> str | None:
         found = self._logs.get(uid)
         return found[1] if found else None
 
     def drop(self, *, before: Seconds) -> None:
-        for log in [log for log, _ in self._logs if log.at < before]:
-            self._logs.remove(log.uid)
+        while (oldest := self._all.first()) and oldest[0] < before:
+            self._remove(oldest[2])
 
     def thin(self, institution: InstitutionId, *, newest: int) -> None:
-        theirs = sorted((log for log, _ in self._logs if log.institution == institution), key=_newest_first)
-        for log in theirs[newest:]:
-            self._logs.remove(log.uid)
+        line = self._by_institution[institution]
+        while len(line) > newest and (oldest := line.first()):
+            self._remove(oldest[2])
+
+    def _remove(self, uid: ProcessUid) -> None:
+        found = self._logs.get(uid)
+        assert found is not None, uid
+        log, _ = found
+        self._logs.remove(uid)
+        rest = tuple(one for one in self._of.get(log.request) or () if one != uid)
+        if rest:
+            self._of.put(log.request, rest)
+        else:
+            self._of.remove(log.request)
+        for line in (self._all, self._by_institution[log.institution]):
+            line.remove(_place(log))
+
+
+def _place(log: KeptLog) -> tuple[Seconds, str, ProcessUid]:
+    return log.at, log.process, log.uid
 
 
 def _newest_first(log: KeptLog) -> tuple[int, str]:
@@ -109,19 +147,30 @@ class MemoryJournal:
     """`Journal` in memory."""
 
     def __init__(self, history: History) -> None:
-        self._events: Shelf[int, Event] = Shelf(history)
-        self._told = 0
+        self._history = history
+        self._events: list[Event] = []
 
     def add(self, events: Iterable[Event]) -> None:
         for event in events:
-            # A number that an undone transaction has used is not used again.
-            self._told += 1
-            self._events.add(self._told, event)
+            self._history.note(self, None, None)
+            self._events.append(event)
 
-    def changed(self, since: Mark) -> list[Event]:
-        """Return what was told since a mark."""
-        return self._events.changed(since)
+    def told_since(self, count: int) -> list[Event]:
+        """Return what was told after the first so many events."""
+        return self._events[count:]
+
+    @property
+    def count(self) -> int:
+        """Return how many events were told."""
+        return len(self._events)
 
     def events(self) -> tuple[Event, ...]:
         """Return everything that happened, in its order."""
         return tuple(self._events)
+
+    def restore(self, _key: None, _before: None) -> None:
+        """Take back the event that was told last."""
+        self._events.pop()
+
+    def stamp(self, _key: None, _mark: Mark) -> None:
+        """Do nothing: nobody asks when an event was told."""

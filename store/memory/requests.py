@@ -1,12 +1,35 @@
 """Requests and the slots of their clusters, in memory."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from registry.ids import Mark, PersonId, RequestId
 from scheduler.clusters import Cluster, Process
 from scheduler.requests import Request, RequestClass, State
-from store.memory.shelves import History, Shelf
+from store.memory.shelves import History, Notes, Shelf
+
+T = TypeVar("T", Request, Process)
+
+
+def _versioned(kind: type[T]) -> Callable[[T, int], T]:
+    """Return what copies such a thing under another version, and so checks nothing again that was just checked."""
+    others: list[str] = [field.name for field in fields(kind) if field.name != "version"]
+    read: Callable[[T], tuple[Any, ...]] = attrgetter(*others)
+    writes = [getattr(kind, name).__set__ for name in (*others, "version")]
+
+    def under(thing: T, version: int) -> T:
+        copy = object.__new__(kind)
+        for write, value in zip(writes, (*read(thing), version), strict=True):
+            write(copy, value)
+        return copy
+
+    return under
+
+
+_request_under: Final = _versioned(Request)
+_slot_under: Final = _versioned(Process)
 
 
 class MemoryRequests:
@@ -34,7 +57,7 @@ class MemoryRequests:
         now = self._requests.get(before.id)
         if now is None or now.version != before.version:
             return False
-        self._keep(replace(after, version=before.version + 1))
+        self._keep(_request_under(after, before.version + 1))
         return True
 
     def waiting(self, person: PersonId, request_class: RequestClass) -> int:
@@ -72,28 +95,24 @@ class MemoryClusters:
         self._requests = requests
         self._slots: Shelf[tuple[RequestId, int], Process] = Shelf(history)
         self._ordinals: Shelf[RequestId, tuple[int, ...]] = Shelf(history)
+        self._live: Notes[RequestId, Cluster] = Notes(history)
 
     def add(self, processes: Iterable[Process]) -> None:
         for process in processes:
             key = (process.request, process.ordinal)
             earlier = self._slots.get(key)
             assert earlier is None or earlier.released is not None, process
-            self._slots.put(key, process if earlier is None else replace(process, version=earlier.version + 1))
-            others = set(self._ordinals.get(process.request) or ())
-            self._ordinals.put(process.request, tuple(sorted(others | {process.ordinal})))
+            self._put(process if earlier is None else replace(process, version=earlier.version + 1))
+            ordinals = self._ordinals.get(process.request) or ()
+            if process.ordinal not in ordinals:
+                self._ordinals.put(process.request, tuple(sorted((*ordinals, process.ordinal))))
 
     def slots(self, request: RequestId) -> tuple[Process, ...]:
         found = (self._slots.get((request, ordinal)) for ordinal in self._ordinals.get(request) or ())
         return tuple(slot for slot in found if slot is not None)
 
     def live(self) -> tuple[Cluster, ...]:
-        return tuple(
-            Cluster(
-                request=request,
-                processes=tuple(slot for slot in self.slots(request.id) if slot.released is None),
-            )
-            for request in self._requests.placed()
-        )
+        return tuple(self._cluster(request) for request in self._requests.placed())
 
     def swap(self, before: Process, after: Process) -> bool:
         key = (before.request, before.ordinal)
@@ -101,7 +120,7 @@ class MemoryClusters:
         now = self._slots.get(key)
         if now is None or now.version != before.version:
             return False
-        self._slots.put(key, replace(after, version=before.version + 1))
+        self._put(_slot_under(after, before.version + 1))
         return True
 
     def held(self) -> list[Process]:
@@ -111,3 +130,17 @@ class MemoryClusters:
     def changed(self, since: Mark) -> list[Process]:
         """Return the slots that changed since a mark."""
         return self._slots.changed(since)
+
+    def _put(self, slot: Process) -> None:
+        self._slots.put((slot.request, slot.ordinal), slot)
+        self._live.forget(slot.request)
+
+    def _cluster(self, request: Request) -> Cluster:
+        """Return a placed request with its slots that are not released."""
+        known = self._live.get(request.id)
+        if known is not None and known.request is request:
+            return known
+        slots = tuple(slot for slot in self.slots(request.id) if slot.released is None)
+        cluster = Cluster(request=request, processes=slots)
+        self._live.know(request.id, cluster)
+        return cluster

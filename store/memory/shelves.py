@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -10,6 +11,7 @@ from registry.ids import BEGINNING, Mark
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+T = TypeVar("T", bound=tuple[Any, ...])
 
 _ABSENT: Final[Any] = object()
 
@@ -171,3 +173,43 @@ class Shelf(Generic[K, V]):
         self._marks.pop(key, None)
         if key in self._things:
             self._marks[key] = mark
+
+
+class Line(Generic[T]):
+    """Things in their order, each once: the first is found at once, and any is put in or taken out quickly."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._things: list[T] = []
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def first(self) -> T | None:
+        """Return the first thing, if there is any."""
+        return self._things[0] if self._things else None
+
+    def add(self, thing: T) -> None:
+        """Put in a thing that is not there."""
+        self._history.note(self, thing, True)  # noqa: FBT003 - that it came
+        insort(self._things, thing)
+
+    def remove(self, thing: T) -> None:
+        """Take out a thing that is there."""
+        self._history.note(self, thing, False)  # noqa: FBT003 - that it went
+        self._take_out(thing)
+
+    def restore(self, thing: T, came: bool) -> None:  # noqa: FBT001 - what was noted
+        """Take out what came, or put back what went."""
+        if came:
+            self._take_out(thing)
+        else:
+            insort(self._things, thing)
+
+    def stamp(self, thing: T, mark: Mark) -> None:
+        """Nobody asks when something came."""
+
+    def _take_out(self, thing: T) -> None:
+        place = bisect_left(self._things, thing)
+        assert self._things[place] == thing, thing
+        del self._things[place]

@@ -57,6 +57,7 @@ class MemoryStore:
     def transact(self, operation: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run an operation with everything for itself; tell the listeners if it wrote."""
         with alone(), self._lock:
+            before = self._journal.count
             self._history.begin()
             try:
                 outcome = operation(self._work, *args, **kwargs)
@@ -66,7 +67,7 @@ class MemoryStore:
                 raise
             finally:
                 self._history.end()
-            told = self._journal.changed(self._history.mark) if wrote else []
+            told = self._journal.told_since(before) if wrote else []
         if wrote:
             for hear in self._listeners:
                 hear(told)
@@ -129,4 +130,4 @@ class MemoryStore:
             case Environment():
                 self._register.environments.put(thing.id, thing)
             case RateCard():
-                self._register.cards.put(thing.since, thing)
+                self._register.put_card(thing)
