@@ -13,10 +13,10 @@ from quotas.ledger import Bearer, EntryKey, hold_entry, release_entry
 from registry.ids import BEGINNING, AllocationId, Mark, MicroCredits, NodeId, ProjectId, RequestId, Seconds, ShareId
 from scheduler.clusters import Process
 from scheduler.facts import DayOfUse
-from scheduler.requests import End, Request, State
+from scheduler.requests import End, Request, RequestClass, State
 from scheduler.snapshot import Snapshot
 from store.memory import MemoryStore
-from tests.builders import CENTER, NOW, POOL, a_node, a_request, a_share, a_slot, cores, request_id, tags
+from tests.builders import ALICE, CENTER, NOW, POOL, a_node, a_request, a_share, a_slot, cores, request_id, tags
 from tests.databases import PostgresqlServer, SqliteFiles, opened
 from tests.seeding import A_POOL, a_project, award, seed
 
@@ -61,6 +61,13 @@ def followed(request: pytest.FixtureRequest) -> Iterator[Followed]:
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         with opened(server.fresh()) as store:
             yield Followed(store)
+
+
+@pytest.fixture(scope="module")
+def twins(sqlite_files: SqliteFiles) -> Iterator[tuple[Followed, Followed]]:
+    """Two stores, one in memory and one in a file, that always hear the same."""
+    with sqlite_files.fresh() as url, opened(url) as store:
+        yield Followed(MemoryStore()), Followed(store)
 
 
 def submit(work: Work, request: RequestId) -> None:
@@ -127,6 +134,31 @@ def test_what_is_followed_is_what_there_is(
             followed.catch_up()
     followed.catch_up()
     assert followed.snapshot == followed.everything()
+
+
+@settings(max_examples=25)
+@given(story=STORIES)
+def test_a_store_in_memory_knows_what_one_in_a_file_knows(
+    twins: tuple[Followed, Followed], story: list[tuple[str, int, bool, bool]]
+) -> None:  # fmt: skip
+    """The same history leaves the same facts, news since the last look and to whoever begins anew."""
+    for step, which, undo, look in story:
+        for one in twins:
+            one.store.transact(one_step, one.requests, step, which, undo=undo)
+            if look:
+                one.catch_up()
+        if look:
+            assert twins[0].snapshot == twins[1].snapshot
+    in_memory, in_a_file = (one.everything() for one in twins)
+    assert in_memory == in_a_file
+    assert twins[0].store.read(all_about, twins[0].requests) == twins[1].store.read(all_about, twins[1].requests)
+
+
+def all_about(work: Work, requests: list[RequestId]) -> list[object]:
+    """Return what a store says of the latest requests, ended ones too, of what lives, and of what may be taken."""
+    latest = [(work.requests.get(one), work.clusters.slots(one)) for one in requests[-6:]]
+    waiting = work.requests.waiting(ALICE, RequestClass.NORMAL)
+    return [latest, waiting, work.clusters.live(), work.capacity.path(ProjectId(PROJECT), POOL)]
 
 
 def one_step(work: Work, requests: list[RequestId], step: str, which: int, *, undo: bool) -> None:
