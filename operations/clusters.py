@@ -10,7 +10,7 @@ from quotas.charges import NO_CHARGES, Charges
 from quotas.ledger import Bearer, EntryKey, release_entry
 from registry.ids import MicroCredits, NodeId, RequestId, Seconds
 from registry.resources import NOTHING, Resources
-from scheduler.clusters import Cluster, Phase, Process
+from scheduler.clusters import Cluster, Part, Phase, Process
 from scheduler.observed import ObservedProcess
 from scheduler.requests import End, Request, State
 
@@ -187,7 +187,7 @@ def _in_trouble(seen: ObservedProcess, now: Seconds) -> Event:
 def _became_ready(request: Request, slots: Iterable[Process], after: Process, now: Seconds) -> Iterator[Event]:
     """Tell that a process answers, and that the whole cluster runs where this one was the last to be waited for."""
     yield Event(request=request.id, at=now, kind=EventKind.PROCESS_READY, details=(("process", after.name),))
-    unreleased = [slot for slot in slots if slot.released is None and slot.ordinal != after.ordinal]
-    before = Cluster(request=request, processes=(*unreleased, replace(after, address=None)))
-    if before.phase is Phase.STARTING and replace(before, processes=(*unreleased, after)).phase is Phase.RUNNING:
+    unreleased = tuple(slot for slot in slots if slot.released is None)
+    was_awaited = after.part is not Part.ELASTIC
+    if was_awaited and Cluster(request=request, processes=unreleased).phase is Phase.RUNNING:
         yield Event(request=request.id, at=now, kind=EventKind.RUNNING)

@@ -136,6 +136,22 @@ def test_what_leaves_a_drained_node_leaves_no_room_behind(store: Store[Work]) ->
     assert claimable(store.read(path)) == cores(2, 2)
 
 
+def test_what_was_taken_in_a_trial_that_was_left_is_there_again(lending: Store[Work]) -> None:
+    """Also of what siblings keep, and of what nodes have: what is worked out from a change goes with it."""
+    before = lending.read(path), lending.read(lambda work: work.capacity.nodes(POOL))
+
+    def undone(work: Work) -> None:
+        with suppress(AssertionError), work.trial():
+            assert take(work, claim(("n1", cores(1, 1)), project="hcmut.wind")) is None
+            assert path(work)[1].kept_by_siblings == cores(1, 1)
+            assert work.capacity.nodes(POOL)[0].granted == NOTHING, "leave the trial"
+
+    lending.transact(undone)
+    assert (lending.read(path), lending.read(lambda work: work.capacity.nodes(POOL))) == before
+    assert lending.transact(take, claim(("n1", cores(1.5, 1)), project="hcmut.wind")) is None
+    assert lending.read(path)[1].kept_by_siblings == cores(0.5, 1)
+
+
 def test_a_refusal_names_the_tightest_share_with_its_numbers(store: Store[Work]) -> None:
     tight = a_share("vmu.vision", cores(2, 32), parent="vmu")
     seed(store, A_POOL, a_node(), a_share(CENTER, cores(8, 32), parent=None), a_share("vmu", cores(4, 32)), tight)

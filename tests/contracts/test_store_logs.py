@@ -1,5 +1,7 @@
 """What processes printed last, as every store keeps it."""
 
+from contextlib import suppress
+
 from operations.ports.store import KeptLog, Store, Work
 from registry.ids import InstitutionId, ProcessUid, RequestId, Seconds
 from tests.builders import NOW, request_id
@@ -53,3 +55,19 @@ def test_an_institution_keeps_its_newest_and_no_other_loses_any(store: Store[Wor
     assert store.read(of, request_id(1)) == ["u4", "u3", "u9"]
     store.transact(lambda work: work.logs.thin(InstitutionId("vmu"), newest=2))
     assert store.read(of, request_id(1)) == ["u4", "u3", "u9"]
+
+
+def test_what_was_undone_of_logs_is_as_it_was(store: Store[Work]) -> None:
+    store.transact(keep, a_log(1), a_log(2, at=NOW + 1), a_log(3, at=NOW + 2))
+
+    def undone(work: Work) -> None:
+        with suppress(AssertionError), work.trial():
+            work.logs.drop(before=Seconds(NOW + 1))
+            keep(work, a_log(4, at=NOW + 3))
+            work.logs.thin(InstitutionId("vmu"), newest=1)
+            assert of(work, request_id(1)) != ["u4"], "leave the trial"
+
+    store.transact(undone)
+    assert store.read(of, request_id(1)) == ["u3", "u2", "u1"]
+    store.transact(lambda work: work.logs.thin(InstitutionId("vmu"), newest=2))
+    assert store.read(of, request_id(1)) == ["u3", "u2"]
