@@ -29,6 +29,8 @@ from store.memory import MemoryStore
 _COMPLETION: Final = 0
 _WAKE: Final = 1
 _NOBODY: Final = RequestId("")
+_FORGOTTEN_AT_ONCE: Final = 200
+"""Enough that looking for what is left of them costs each of them little."""
 
 
 class World:
@@ -40,8 +42,14 @@ class World:
     less than they run is ended by the loops. Between moments at which anything can happen nobody is woken.
     """
 
-    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy | None = None) -> None:
-        """Found the center; `policy` is by default one that bounds nobody."""
+    def __init__(
+        self, site: Site, jobs: Sequence[RigidJob], policy: Policy | None = None, *, forgetful: bool = False
+    ) -> None:
+        """Found the center; `policy` is by default one that bounds nobody.
+
+        A `forgetful` store keeps of jobs that have ended nothing but what they moved of money: then memory is needed
+        for those that live, and millions can be run.
+        """
         self.site: Final = site
         self.policy: Final = policy or unbounded()
         self.clock: Final = VirtualClock(site.epoch)
@@ -59,6 +67,8 @@ class World:
         self._jobs: Final[dict[RequestId, RigidJob]] = {}
         self._starts: Final[dict[RequestId, Seconds]] = {}
         self._ended: Final[list[Outcome]] = []
+        self._forgetful: Final = forgetful
+        self._over: Final[list[RequestId]] = []
         self._cycle_is_due = self._pass_is_due = False
         found(self.store, site, jobs)
         self.store.subscribe(self._hear)
@@ -106,6 +116,10 @@ class World:
             self._cycle_is_due = False
             run_cycle(self._ports, self._follower)
             self._reconcile()
+        if self._forgetful and len(self._over) >= _FORGOTTEN_AT_ONCE:
+            self._follower.catch_up()
+            self.store.forget(self._over)
+            self._over.clear()
 
     def _at(self, job: RigidJob) -> Seconds:
         return Seconds(self.site.epoch + job.submit)
@@ -152,8 +166,6 @@ class World:
                 del self._starts[event.request]
             elif event.kind is EventKind.ENDED:
                 self._note_end(event)
-            elif event.kind is EventKind.GREW:
-                self._wake_at(event.at + self.policy.lease_seconds // 2 + 1)
 
     def _expect(self, placed: Event) -> None:
         job = self._jobs[placed.request]
@@ -168,6 +180,7 @@ class World:
 
     def _note_end(self, ended: Event) -> None:
         job = self._jobs.pop(ended.request)
+        self._over.append(ended.request)
         start = self._starts.pop(ended.request, ended.at)
         project = self.site.project_of(job)
         self._ended.append(

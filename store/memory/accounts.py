@@ -1,11 +1,11 @@
 """Allocations, entries, balances and days of use, in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from quotas.allocations import Allocation, Award
 from quotas.ledger import AccountId, Entry, EntryKey, available, held
 from quotas.reasons import NoCredit
-from registry.ids import BEGINNING, AllocationId, Mark, MicroCredits, PoolId, ShareId
+from registry.ids import BEGINNING, AllocationId, Mark, MicroCredits, PoolId, RequestId, ShareId
 from scheduler.facts import DayOfUse
 from store.memory.shelves import History, Shelf
 from store.standing import DAYS_THAT_MATTER, is_standing
@@ -64,6 +64,10 @@ class MemoryAccounts:
     def balances(self) -> tuple[tuple[AccountId, MicroCredits], ...]:
         """Return every account's balance, by account."""
         return tuple(sorted(self._balances.items()))
+
+    def forget(self, requests: Collection[RequestId]) -> None:
+        """Leave nothing of the entries for requests; what they moved stays moved."""
+        self._entries.drop([key for key, entry in self._entries.items() if entry.request in requests])
 
     def changed_allocations(self, since: Mark) -> list[Allocation]:
         """Return every allocation that changed, or whose balances did, since a mark."""

@@ -1,7 +1,7 @@
 """What intake reads and keeps beside requests, in memory: the register, keys, credentials and the journal."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import takewhile
 
 from operations.events import Event
@@ -163,6 +163,10 @@ class MemoryJournal:
     def count(self) -> int:
         """Return how many events were told."""
         return len(self._events)
+
+    def forget(self, requests: Collection[RequestId]) -> None:
+        """Leave nothing of what happened to requests."""
+        self._events = [event for event in self._events if event.request not in requests]
 
     def events(self) -> tuple[Event, ...]:
         """Return everything that happened, in its order."""

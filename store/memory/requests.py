@@ -1,6 +1,6 @@
 """Requests and the slots of their clusters, in memory."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Final, TypeVar
@@ -76,6 +76,11 @@ class MemoryRequests:
         """Return the requests that changed since a mark."""
         return self._requests.changed(since)
 
+    def forget(self, requests: Collection[RequestId]) -> None:
+        """Leave nothing of requests that have ended."""
+        assert all(one.state is State.ENDED for request in requests if (one := self._requests.get(request)))
+        self._requests.drop(requests)
+
     def _keep(self, request: Request) -> None:
         before, key = self._requests.get(request.id), (request.person, request.request_class)
         waited = before is not None and before.state is State.PENDING
@@ -130,6 +135,13 @@ class MemoryClusters:
     def changed(self, since: Mark) -> list[Process]:
         """Return the slots that changed since a mark."""
         return self._slots.changed(since)
+
+    def forget(self, requests: Collection[RequestId]) -> None:
+        """Leave nothing of the slots of requests that have ended."""
+        for request in requests:
+            self._slots.drop([(request, ordinal) for ordinal in self._ordinals.get(request) or ()])
+            self._live.drop(request)
+        self._ordinals.drop(requests)
 
     def _put(self, slot: Process) -> None:
         self._slots.put((slot.request, slot.ordinal), slot)

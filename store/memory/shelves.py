@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -107,6 +107,10 @@ class Notes(Generic[K, V]):
         self.doubt(key)
         self._known.pop(key, None)
 
+    def drop(self, key: K) -> None:
+        """Forget what is known of something that is no more."""
+        self._known.pop(key, None)
+
     def restore(self, key: K, _before: object) -> None:
         """Forget what was worked out from what is just undone."""
         self._known.pop(key, None)
@@ -151,6 +155,12 @@ class Shelf(Generic[K, V]):
         """Keep nothing by that key."""
         if key in self._things:
             self._history.note(self, key, self._things.pop(key))
+
+    def drop(self, keys: Iterable[K]) -> None:
+        """Leave nothing of things by those keys, also not that they were: no change, and never undone."""
+        for key in keys:
+            self._things.pop(key, None)
+            self._marks.pop(key, None)
 
     def changed(self, since: Mark) -> list[V]:
         """Return what changed since a mark, oldest change first. It costs what changed, not what there is."""

@@ -1,5 +1,6 @@
 """A log is run through the loops of production to its end, second by second as they would have done it."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from operations.ports.store import Claim, Work
 from quotas.ledger import EntryKind
 from quotas.tree import Quota
-from registry.ids import InstitutionId, MicroCredits
+from registry.ids import InstitutionId, MicroCredits, RequestId
 from scheduler.requests import End
 from simulator.invariants import BrokenInvariantError, check
 from simulator.lublin import Workload, made_up_log
+from simulator.outside import numbered
 from simulator.report import Outcome
 from simulator.site import POOL, Site, one_core
 from simulator.swf import RigidJob, rigid_jobs
@@ -122,3 +124,13 @@ def test_a_made_up_log_runs_to_its_end_within_the_machine(nodes: int) -> None:
 def test_the_same_log_runs_the_same_twice() -> None:
     jobs = rigid_jobs(made_up_log(Workload(jobs=40, processors=8), Random(12)), 8)
     assert lived(World(Site(processors=8), jobs)) == lived(World(Site(processors=8), jobs))
+
+
+def test_a_forgetful_run_ends_alike_and_keeps_the_money_alone() -> None:
+    jobs = [replace(a_job(index, index, 1, 1), user=1) for index in range(250)]
+    keeping, forgetful = (World(Site(processors=4), jobs, forgetful=one) for one in (False, True))
+    assert lived(keeping) == lived(forgetful)
+    assert keeping.store.balances() == forgetful.store.balances()
+    assert {event.request for event in keeping.store.events()} == {RequestId(numbered(n)) for n in range(1, 251)}
+    assert {event.request for event in forgetful.store.events()} == {RequestId(numbered(n)) for n in range(201, 251)}
+    assert len(forgetful.store.entries()) == len(keeping.store.entries()) - 2 * 200
