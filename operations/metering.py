@@ -8,7 +8,7 @@ from operations.clusters import bearer_of, finish, free_slot, let_end, refill, s
 from operations.events import Event, EventKind
 from operations.ports.store import Work
 from quotas.charges import Tariff, Use, charges
-from quotas.ledger import HOUR_SECONDS, EntryKey, hold_entry, windows
+from quotas.ledger import HOUR_SECONDS, EntryKey, days, hold_entry
 from quotas.rates import card_at, price
 from quotas.reasons import NoCredit
 from registry.centers import NodeState
@@ -17,7 +17,7 @@ from registry.resources import NOTHING, dominant_ppm, total
 from scheduler.clusters import HEAD_ORDINAL, Process
 from scheduler.facts import DayOfUse
 from scheduler.observed import ObservedProcess
-from scheduler.policy import DAY, Policy
+from scheduler.policy import Policy
 from scheduler.requests import End, Request
 
 
@@ -154,8 +154,8 @@ def _count_use(work: Work, request: Request, slot: Process, use: Use) -> None:
         return
     ppm = dominant_ppm(slot.shape, whole)
     work.accounts.use(
-        DayOfUse(share=share, pool=request.pool, day=hour.begins // DAY, ppm_seconds=ppm * (hour.ends - hour.begins))
-        for hour in windows(use.uid, use.shape, use.begins, use.ends)
+        DayOfUse(share=share, pool=request.pool, day=day, ppm_seconds=ppm * seconds)
+        for day, seconds in days(use.begins, use.ends)
         for share in (ShareId(request.institution), ShareId(request.project))
     )
 

@@ -43,8 +43,10 @@ def charges(bearer: Bearer, tariff: Tariff, use: Use, hold: MicroCredits) -> Cha
     """
     entries: list[Entry] = []
     left = hold
+    charged = _cost(tariff, use, use.begins)
     for window in windows(use.uid, use.shape, use.begins, use.ends):
-        due = MicroCredits(_cost(tariff, use, window.ends) - _cost(tariff, use, window.begins))
+        cost = _cost(tariff, use, window.ends)
+        due, charged = MicroCredits(cost - charged), cost
         entries += charge_entries(bearer, window, due, left)
         left = MicroCredits(left - min(due, left))
     return Charges(entries=tuple(entries), covered=MicroCredits(hold - left))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -21,6 +22,7 @@ ABSORBED: Final = AccountId("center:absorbed")
 """What the center pays itself: use beyond a hold, and the time that its own notice costs."""
 
 HOUR_SECONDS: Final = 3600
+DAY_SECONDS: Final = 24 * HOUR_SECONDS
 
 
 class EntryKind(StrEnum):
@@ -215,3 +217,10 @@ def windows(uid: ProcessUid, shape: Resources, begins: Seconds, ends: Seconds) -
         for a, b in pairwise(cuts)
         if a < b
     )
+
+
+def days(begins: Seconds, ends: Seconds) -> Iterator[tuple[int, int]]:
+    """Cut a time at midnight, in UTC: yield each day since 1970 with its seconds; nothing if it ended at once."""
+    if begins < ends:
+        for day in range(begins // DAY_SECONDS, -(-ends // DAY_SECONDS)):
+            yield day, min(ends, (day + 1) * DAY_SECONDS) - max(begins, day * DAY_SECONDS)

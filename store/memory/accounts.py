@@ -7,7 +7,7 @@ from quotas.ledger import AccountId, Entry, EntryKey, available, held
 from quotas.reasons import NoCredit
 from registry.ids import BEGINNING, AllocationId, Mark, MicroCredits, PoolId, RequestId, ShareId
 from scheduler.facts import DayOfUse
-from store.memory.shelves import History, Shelf
+from store.memory.shelves import FollowedShelf, History, Shelf
 from store.standing import DAYS_THAT_MATTER, is_standing
 
 
@@ -15,11 +15,11 @@ class MemoryAccounts:
     """`Accounts` in memory."""
 
     def __init__(self, history: History) -> None:
-        self._awards: Shelf[AllocationId, Award] = Shelf(history)
+        self._awards: FollowedShelf[AllocationId, Award] = FollowedShelf(history)
         self._opened: Shelf[AccountId, Award] = Shelf(history)
         self._balances: Shelf[AccountId, MicroCredits] = Shelf(history)
         self._entries: Shelf[EntryKey, Entry] = Shelf(history)
-        self._days: Shelf[tuple[ShareId, PoolId, int], DayOfUse] = Shelf(history)
+        self._days: FollowedShelf[tuple[ShareId, PoolId, int], DayOfUse] = FollowedShelf(history)
 
     def open(self, award: Award) -> None:
         self._awards.add(award.id, award)

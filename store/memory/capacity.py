@@ -11,7 +11,7 @@ from quotas.tree import Promises, Quota, Share
 from registry.centers import Node, NodeState
 from registry.ids import Mark, NodeId, PoolId, ProjectId, ShareId
 from registry.resources import NOTHING, Resources, total
-from store.memory.shelves import History, Notes, Shelf
+from store.memory.shelves import FollowedShelf, History, Notes, Shelf
 
 Family = ShareId | None
 """The children of one share of a pool, by their parent."""
@@ -42,8 +42,8 @@ class MemoryCapacity:
     """`Capacity` in memory."""
 
     def __init__(self, history: History) -> None:
-        self._shares: Final[Shelf[tuple[ShareId, PoolId], Share]] = Shelf(history)
-        self._nodes: Final[Shelf[NodeId, Node]] = Shelf(history)
+        self._shares: Final[FollowedShelf[tuple[ShareId, PoolId], Share]] = FollowedShelf(history)
+        self._nodes: Final[FollowedShelf[NodeId, Node]] = FollowedShelf(history)
         self._in_pool: Final[Shelf[PoolId, tuple[NodeId, ...]]] = Shelf(history)
         self._standings: Final[Notes[PoolId, _Standings]] = Notes(history)
         self._listed: Final[Notes[PoolId, tuple[Node, ...]]] = Notes(history)

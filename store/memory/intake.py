@@ -11,7 +11,7 @@ from quotas.rates import RateCard
 from registry.centers import Environment, Pool
 from registry.ids import EnvironmentId, InstitutionId, Mark, PersonId, PoolId, ProcessUid, ProjectId, RequestId, Seconds
 from registry.institutions import Project
-from store.memory.shelves import History, Line, Notes, Shelf
+from store.memory.shelves import FollowedShelf, History, Line, Notes, Shelf
 from store.standing import KEPT_SECONDS
 
 _Ends = Line[tuple[Seconds, str, ProcessUid]]
@@ -24,7 +24,7 @@ class MemoryRegister:
         self.projects: Shelf[ProjectId, Project] = Shelf(history)
         self.pools: Shelf[PoolId, Pool] = Shelf(history)
         self.environments: Shelf[EnvironmentId, Environment] = Shelf(history)
-        self.cards: Shelf[Seconds, RateCard] = Shelf(history)
+        self.cards: FollowedShelf[Seconds, RateCard] = FollowedShelf(history)
         self._sorted: Notes[None, tuple[RateCard, ...]] = Notes(history)
 
     def project(self, project: ProjectId) -> Project | None:

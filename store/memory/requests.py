@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from registry.ids import Mark, PersonId, RequestId
 from scheduler.clusters import Cluster, Process
 from scheduler.requests import Request, RequestClass, State
-from store.memory.shelves import History, Notes, Shelf
+from store.memory.shelves import FollowedShelf, History, Notes, Shelf
 
 T = TypeVar("T", Request, Process)
 
@@ -36,7 +36,7 @@ class MemoryRequests:
     """`Requests` in memory, where a transaction has everything for itself."""
 
     def __init__(self, history: History) -> None:
-        self._requests: Shelf[RequestId, Request] = Shelf(history)
+        self._requests: FollowedShelf[RequestId, Request] = FollowedShelf(history)
         self._placed: Shelf[RequestId, None] = Shelf(history)
         self._waiting: Shelf[tuple[PersonId, RequestClass], int] = Shelf(history)
 
@@ -98,7 +98,7 @@ class MemoryClusters:
 
     def __init__(self, history: History, requests: MemoryRequests) -> None:
         self._requests = requests
-        self._slots: Shelf[tuple[RequestId, int], Process] = Shelf(history)
+        self._slots: FollowedShelf[tuple[RequestId, int], Process] = FollowedShelf(history)
         self._ordinals: Shelf[RequestId, tuple[int, ...]] = Shelf(history)
         self._live: Notes[RequestId, Cluster] = Notes(history)
 

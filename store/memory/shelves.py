@@ -120,12 +120,11 @@ class Notes(Generic[K, V]):
 
 
 class Shelf(Generic[K, V]):
-    """Immutable things by key, and when each was last changed."""
+    """Immutable things by key."""
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._things: dict[K, V] = {}
-        self._marks: dict[K, Mark] = {}
 
     def __contains__(self, key: K) -> bool:
         return key in self._things
@@ -160,6 +159,29 @@ class Shelf(Generic[K, V]):
         """Leave nothing of things by those keys, also not that they were: no change, and never undone."""
         for key in keys:
             self._things.pop(key, None)
+
+    def restore(self, key: K, before: V) -> None:
+        """Put back what a change had replaced."""
+        if before is _ABSENT:
+            del self._things[key]
+        else:
+            self._things[key] = before
+
+    def stamp(self, key: K, mark: Mark) -> None:
+        """Nobody asks when these changed."""
+
+
+class FollowedShelf(Shelf[K, V]):
+    """Immutable things by key, and when each was last changed, for whoever follows them."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        self._marks: dict[K, Mark] = {}
+
+    def drop(self, keys: Iterable[K]) -> None:
+        """Leave nothing of things by those keys, also not that they were: no change, and never undone."""
+        for key in keys:
+            self._things.pop(key, None)
             self._marks.pop(key, None)
 
     def changed(self, since: Mark) -> list[V]:
@@ -170,13 +192,6 @@ class Shelf(Generic[K, V]):
                 break
             found.append(self._things[key])
         return found[::-1]
-
-    def restore(self, key: K, before: V) -> None:
-        """Put back what a change had replaced."""
-        if before is _ABSENT:
-            del self._things[key]
-        else:
-            self._things[key] = before
 
     def stamp(self, key: K, mark: Mark) -> None:
         """Make a key the last that changed."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quotas.charges import Tariff, Use, charges
-from quotas.ledger import ABSORBED, INCOME, Bearer, Entry, Usage, windows
+from quotas.ledger import ABSORBED, INCOME, Bearer, Entry, Usage, days, windows
 from quotas.rates import RateRule, Term, price
 from registry.ids import AllocationId, MicroCredits, ProcessUid, Seconds
 from registry.resources import CPU, GIB, MEMORY, MILLI, GpuModel, ResourceName, Resources
@@ -20,6 +20,16 @@ moments = st.integers(0, 10_000_000).map(Seconds)
 
 def a_use(shape: Resources, started: int, begins: int, ends: int) -> Use:
     return Use(uid=UID, shape=shape, started=Seconds(started), begins=Seconds(begins), ends=Seconds(ends))
+
+
+@given(moments, st.integers(0, 400_000))
+def test_the_days_of_a_life_are_those_of_its_seconds(begins: Seconds, seconds: int) -> None:
+    pieces = list(days(begins, Seconds(begins + seconds)))
+    hours: dict[int, int] = {}
+    for hour in windows(UID, Resources(), begins, Seconds(begins + seconds)):
+        hours[hour.hour // 24] = hours.get(hour.hour // 24, 0) + hour.ends - hour.begins
+    assert dict(pieces) == hours
+    assert len(pieces) == len(hours)
 
 
 @given(moments, st.integers(0, 400_000), amounts())
