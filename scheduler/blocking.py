@@ -119,7 +119,8 @@ def maybe_fits(room: Room, cells: Ints) -> Bools:
         floor = room.floor(room.arrays.names.pools.key(int(number)))
         of = np.flatnonzero(cells[:, columns.POOL] == number)
         if not floor.closed:
-            result[of] = True if room.may_promise_on(floor) else _fits_by_sums(room, floor, cells[of])
+            needs_no_room = room.may_promise_on(floor) or not room.policy.backfill
+            result[of] = True if needs_no_room else _fits_by_sums(room, floor, cells[of])
     return result
 
 

@@ -64,8 +64,9 @@ def is_answered(decided: Decided, request: Request) -> bool:
         decided.standings.use(request, gang.total, request.walltime_seconds)
         decided.placements.append(room.start(request, gang, packing))
         return True
+    if not room.policy.backfill:
+        room.close(request.pool)
     floor = room.floor(request.pool)
-    floor.closed = not room.policy.backfill
     first = room.first_start(request, gang) if room.may_promise_on(floor) else None
     if first is not None:
         decided.waits_for[request.id] = NODES_FULL

@@ -99,6 +99,11 @@ class Room:
         """Yield everything that is set aside, of all pools."""
         return (kept for floor in self._floors.values() for kept in floor.kept)
 
+    def close(self, pool: PoolId) -> None:
+        """Let nobody start in a pool any more in this cycle."""
+        self.floor(pool).closed = True
+        self.decisions += 1
+
     @property
     def may_promise(self) -> bool:
         """Tell whether a promise could still be given in some pool."""

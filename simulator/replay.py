@@ -1,0 +1,151 @@
+"""A log decided cycle by cycle with nothing but the engine: fast, for millions of jobs.
+
+What the loops, the store and the ledger would write down of each plan is handed to the next snapshot as facts. That
+this starts every job when the whole center would is held by a test.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from operations.follower import Follower
+from registry.centers import Node
+from registry.ids import NodeId, PoolId, RequestId, Seconds, ShareId
+from registry.resources import Resources, total
+from scheduler.clusters import Process
+from scheduler.decide import decide
+from scheduler.facts import Fact
+from scheduler.plan import Placement, Plan
+from scheduler.policy import Policy
+from scheduler.requests import End, Request, State
+from scheduler.snapshot import Snapshot
+from simulator.outside import NumberedIds
+from simulator.report import Outcome
+from simulator.site import Site, found
+from simulator.swf import RigidJob
+from store.memory import MemoryStore
+
+
+class Replay:
+    """One run of a log of rigid jobs at a site, by decisions alone.
+
+    At each moment first all that end do, then all that arrive are pending, then one cycle decides.
+    """
+
+    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy) -> None:
+        """Found the center."""
+        store = MemoryStore()
+        found(store, site, jobs)
+        self._site: Final = site
+        self._policy: Final = policy
+        self._snapshot = Follower(store, policy).catch_up()
+        self._ids: Final = NumberedIds()
+        self._jobs: Final[dict[RequestId, RigidJob]] = {}
+        self._arrivals: Final = sorted(jobs, key=lambda job: (job.submit, job.index), reverse=True)
+        self._ends: Final[list[tuple[int, int, RequestId]]] = []
+        self._news: list[Fact] = []
+
+    def run(self) -> Iterator[Outcome]:
+        """Run to the end, yielding what became of each job as it starts."""
+        while self._arrivals or self._ends:
+            moments = [self._ends[0][0]] if self._ends else []
+            moments += [self._site.epoch + self._arrivals[-1].submit] if self._arrivals else []
+            now = Seconds(min(moments))
+            yield from self._live_through(now)
+
+    def _live_through(self, now: Seconds) -> Iterator[Outcome]:
+        ended: list[RequestId] = []
+        while self._ends and self._ends[0][0] == now:
+            ended.append(heapq.heappop(self._ends)[2])
+        given = _Given(self._snapshot)
+        for request in ended:
+            self._news += given.end(self._snapshot.requests[request], now)
+        while self._arrivals and self._site.epoch + self._arrivals[-1].submit == now:
+            job = self._arrivals.pop()
+            draft = self._site.draft_of(job, self._ids)
+            self._jobs[draft.id] = job
+            self._news.append(draft.accepted(now))
+        self._snapshot = self._snapshot.with_facts((*self._news, *given.facts()))
+        plan = decide(self._snapshot, now)
+        self._news = list(outcome_of(self._snapshot, plan, now))
+        for placement in plan.placements:
+            yield self._started(placement, now)
+        self._snapshot = self._snapshot.with_facts(self._news)
+        self._news = []
+
+    def _started(self, placement: Placement, now: Seconds) -> Outcome:
+        job = self._jobs.pop(placement.request.id)
+        heapq.heappush(self._ends, (now + job.run, job.index, placement.request.id))
+        start = now - self._site.epoch
+        return Outcome(
+            index=job.index,
+            job_id=job.job_id,
+            institution=placement.request.institution,
+            procs=job.procs,
+            submit=job.submit,
+            start=start,
+            end=start + job.run,
+            why=End.CANCELLED,
+        )
+
+
+def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
+    """Yield what a store would hand over once a plan is applied, as far as placements, promises and waits go."""
+    given = _Given(snapshot)
+    changed = {change.request.id: replace(change.request, promise=change.promise) for change in plan.promises}
+    for wait in plan.waits:
+        for request in wait.requests:
+            changed[request] = replace(changed.get(request, snapshot.requests[request]), reasons=wait.codes)
+    yield from changed.values()
+    for placement in plan.placements:
+        yield from given.place(placement, now)
+    yield from given.facts()
+
+
+class _Given:
+    """What nodes and shares grant, as several requests take of it or give it back."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._nodes: dict[NodeId, Node] = {}
+        self._shares: dict[tuple[ShareId, PoolId], Resources] = {}
+
+    def place(self, placement: Placement, now: Seconds) -> Iterator[Fact]:
+        request = placement.request
+        self._move(request, placement.processes, 1)
+        yield replace(
+            request,
+            state=State.PLACED,
+            placed=now,
+            deadline=placement.deadline,
+            allocation=placement.allocation,
+            reasons=(),
+            promise=None,
+        )
+        for process in placement.processes:
+            yield replace(process, started=now)
+
+    def end(self, request: Request, now: Seconds) -> Iterator[Fact]:
+        self._move(request, self._snapshot.cluster(request).processes, -1)
+        yield replace(request, state=State.ENDED, end=End.CANCELLED, ended=now)
+
+    def facts(self) -> Iterator[Fact]:
+        yield from self._nodes.values()
+        for key, amount in self._shares.items():
+            share = self._snapshot.shares[key]
+            yield replace(share, granted=share.granted + amount)
+
+    def _move(self, request: Request, processes: Iterable[Process], sign: int) -> None:
+        moved = tuple(processes)
+        for process in moved:
+            node = self._nodes.get(process.node) or self._snapshot.nodes[process.node]
+            self._nodes[node.id] = replace(node, granted=node.granted + process.shape * sign)
+        amount = total(process.shape for process in moved) * sign
+        key: tuple[ShareId, PoolId] | None = (ShareId(request.project), request.pool)
+        while key is not None:
+            self._shares[key] = self._shares[key] + amount if key in self._shares else amount
+            above = self._snapshot.shares[key].parent
+            key = (above, request.pool) if above else None
