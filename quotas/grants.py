@@ -34,7 +34,7 @@ class Structure:
             dtype=np.int64,
         )
         self.paths: Final = tuple(self._path(row) for row in range(len(shares)))
-        depth = max(map(len, self.paths), default=0)
+        depth = max(map(len, self.paths), default=1)
         beneath = ((*path, *(NOBODY,) * (depth - len(path))) for path in self.paths)
         self.ancestors: Final = np.array(list(beneath), dtype=np.int64).reshape(len(shares), depth)
         depths = np.array([len(path) for path in self.paths], dtype=np.int64)
@@ -44,6 +44,8 @@ class Structure:
         lending = _rows((axes.row(share.quota.lending) for share in shares), axes)
         self.keeps, self.siblings_keep = self._promise(self.nominal - lending)
         self.keeps_any: Final = bool(self.keeps[self.parent >= 0].any())
+        self.withholds_any: Final = self.keeps_any or bool((self.limit < self.limit[self.ancestors[:, 0]]).any())
+        """Whether any share could lack quota while its pool has room."""
 
     def _path(self, row: int) -> tuple[int, ...]:
         """Return the rows from the root down to a row."""
@@ -136,6 +138,8 @@ class Grants:
         As `quotas.claims.withheld`, which also tells by whom.
         """
         s, left = self.structure, self.structure.limit - self.granted
+        if not s.withholds_any:
+            return np.zeros(len(rows), dtype=bool)
         room, idle = left.copy(), s.nominal.copy()
         bounds = []
         for level in s.levels[1:]:

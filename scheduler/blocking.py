@@ -13,7 +13,7 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.axes import PLACES, Bools, Ints, within
 from registry.ids import Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import CLASSES, HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD
+from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD
 from scheduler.fitting import Gang, Packing, place
 from scheduler.holdings import Holdings
 from scheduler.policy import WHOLE_PERCENT
@@ -65,49 +65,50 @@ def ordered(codes: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
 
 
 def stopped(room: Room, cells: Ints) -> Ints:
-    """Return for each pending request, one row of the queue each, what else than nodes stops it."""
-    arrays = room.arrays
-    bits = np.zeros(len(cells), dtype=np.int64)
-    if not len(cells):
-        return bits
-    total = cells[:, columns.TOTAL :]
+    """Return for each pending request, one row of the queue each, what else than nodes stops it.
 
-    def add(code: str, where: Bools) -> None:
-        bits[where] |= _BIT[code]
+    Where a look at all together shows that nobody is stopped by something, nobody is asked alone.
+    """
+    bits = np.where(cells[:, columns.NOT_BEFORE] > room.now, _BIT[StartFailed.code], 0)
+    if (held := cells[:, columns.HELD]).any():
+        bits |= np.where(held & HELD_BY_USER, _BIT[HeldByUser.code], 0)
+        bits |= np.where(held & HELD_BY_OPERATOR, _BIT[HeldByOperator.code], 0)
+    for code, is_at in ((PersonAtClassLimit.code, _at_limit), (ClassShareFull.code, _class_full)):
+        then = is_at(room, room.promised, cells)
+        if then.any():
+            bits |= np.where(is_at(room, room.held, cells), _BIT[code], np.where(then, _BIT[SetAside.code], 0))
+    return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
 
-    add(HeldByUser.code, (cells[:, columns.HELD] & HELD_BY_USER) > 0)
-    add(HeldByOperator.code, (cells[:, columns.HELD] & HELD_BY_OPERATOR) > 0)
-    add(StartFailed.code, cells[:, columns.NOT_BEFORE] > room.now)
-    for code, now, then in (
-        (PersonAtClassLimit.code, _at_limit(room, room.held, cells), _at_limit(room, room.promised, cells)),
-        (ClassShareFull.code, _class_full(room, room.held, cells), _class_full(room, room.promised, cells)),
-    ):
-        add(code, now)
-        add(SetAside.code, then & ~now)
-    rows = arrays.names.rows_of(arrays.structure)[cells[:, columns.SHARE]]
-    shared = rows != NOBODY
-    add(NoShare.code, ~shared)
-    if shared.any():
-        full = np.zeros(len(cells), dtype=bool)
-        full[shared] = ~within(total[shared], room.grants.claimable_by_all()[rows[shared]])
-        if full.any():
-            full[full] = room.grants.withheld(rows[full], total[full])
-            add(ShareFull.code, full)
-    price = room.prices[cells[:, columns.PRICED]]
-    add(NoRate.code, price == NOT_SOLD)
-    payer = cells[:, columns.PAYER]
-    poor = price > room.held.available[payer]
-    add(NoCredit.code, poor)
-    add(SetAside.code, (price > room.promised.available[payer]) & ~poor)
-    return bits
+
+def _lacking_quota(room: Room, cells: Ints) -> Ints:
+    structure = room.arrays.structure
+    rows = room.arrays.names.rows_of(structure)[cells[:, columns.SHARE]]
+    bits = np.where(rows == NOBODY, _BIT[NoShare.code], 0)
+    shared = np.flatnonzero(rows != NOBODY)
+    if structure.withholds_any and len(shared):
+        total = cells[shared, columns.TOTAL :]
+        beyond = ~within(total, room.grants.claimable_by_all()[rows[shared]])
+        full, total = shared[beyond], total[beyond]
+        if len(full):
+            bits[full[room.grants.withheld(rows[full], total)]] = _BIT[ShareFull.code]
+    return np.asarray(bits)
+
+
+def _lacking_credit(room: Room, cells: Ints) -> Ints:
+    price, payer = room.prices[cells[:, columns.PRICED]], cells[:, columns.PAYER]
+    unsold = price == NOT_SOLD
+    bits = np.where(unsold, _BIT[NoRate.code], 0)
+    then = price > room.promised.available[payer]
+    if then.any():
+        poor = price > room.held.available[payer]
+        bits |= np.where(poor, _BIT[NoCredit.code], np.where(then, _BIT[SetAside.code], 0))
+    return np.asarray(bits)
 
 
 def crowded(room: Room, cells: Ints) -> Ints:
     """Return for each pending request, one row of the queue each, what on the nodes stops it."""
     bits = np.zeros(len(cells), dtype=np.int64)
-    for number in np.unique(cells[:, columns.POOL]):
-        floor = room.floor(room.arrays.names.pools.key(int(number)))
-        of = np.flatnonzero(cells[:, columns.POOL] == number)
+    for floor, of in _by_pool(room, cells):
         bits[of] = _crowded(room, floor, cells[of])
     return bits
 
@@ -115,13 +116,21 @@ def crowded(room: Room, cells: Ints) -> Ints:
 def maybe_fits(room: Room, cells: Ints) -> Bools:
     """Tell who could start, or be promised a start, as far as sums over nodes tell: nobody else can."""
     result = np.zeros(len(cells), dtype=bool)
-    for number in np.unique(cells[:, columns.POOL]):
-        floor = room.floor(room.arrays.names.pools.key(int(number)))
-        of = np.flatnonzero(cells[:, columns.POOL] == number)
+    for floor, of in _by_pool(room, cells):
         if not floor.closed:
             needs_no_room = room.may_promise_on(floor) or not room.policy.backfill
             result[of] = True if needs_no_room else _fits_by_sums(room, floor, cells[of])
     return result
+
+
+def _by_pool(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
+    """Yield each pool that some requests are for, and which of them."""
+    pools = cells[:, columns.POOL]
+    if len(cells) and (pools == pools[0]).all():
+        yield room.floor(room.arrays.names.pools.key(int(pools[0]))), slice(None)
+        return
+    for number in np.unique(pools):
+        yield room.floor(room.arrays.names.pools.key(int(number))), np.flatnonzero(pools == number)
 
 
 def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
@@ -141,11 +150,13 @@ def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
     before = np.searchsorted(holds, ends, "left")
     share = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
     fits = np.flatnonzero(bits == 0)
+    if not len(fits):
+        return np.asarray(bits)
     alike, which = np.unique(
         np.stack([cells[fits, columns.SHAPE], before[fits], share[fits]]), axis=1, return_inverse=True
     )
     found = [_on_nodes(room, floor, one, holds) for one in alike.T]
-    bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)] if found else 0
+    bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)]
     if floor.closed:
         bits[bits == 0] = OTHERS_FIRST
     return np.asarray(bits)
@@ -175,13 +186,12 @@ def gang_of(room: Room, shape: int) -> Gang:
 
 
 def _at_limit(room: Room, holdings: Holdings, cells: Ints) -> Bools:
-    most = np.array([room.policy.classes[one].most_per_person for one in CLASSES])
-    return np.asarray(holdings.running[cells[:, columns.BY_PERSON]] >= most[cells[:, columns.CLASS]])
+    return np.asarray(holdings.running[cells[:, columns.BY_PERSON]] >= room.most_per_person[cells[:, columns.CLASS]])
 
 
 def _class_full(room: Room, holdings: Holdings, cells: Ints) -> Bools:
     """Tell whose class may not hold so much more; one that may hold the whole pool is only bound by nodes."""
-    percent = np.array([room.policy.classes[one].share_percent for one in CLASSES])
+    percent = room.share_percent
     full = percent[cells[:, columns.CLASS]] < WHOLE_PERCENT
     if full.any():
         pool, request_class = cells[full, columns.POOL], cells[full, columns.CLASS]

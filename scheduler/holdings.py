@@ -23,19 +23,22 @@ class Holdings:
     `available` is the largest sum that an open allocation of each payer could still hold.
     """
 
-    def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
+    def __init__(self, snapshot: Snapshot, now: Seconds, sums: tuple[Ints, Ints, Ints] | None = None) -> None:
+        """Take the sums as they are in the snapshot, unless they are given."""
         self._snapshot: Final = snapshot
         self._now: Final = now
-        names = snapshot.arrays.names
-        running = snapshot.arrays.running.cells
-        people = running[running[:, columns.ALIVE] == 1, 2]
-        self.running: Ints = np.bincount(people, minlength=len(names.by_person))
-        self.granted: Ints = self._granted()
-        credit = snapshot.arrays.credit.cells
-        is_open = credit[(credit[:, columns.ALIVE] == 1) & (credit[:, 2] <= now) & (now < credit[:, 3])]
-        self.available: Ints = np.zeros(len(names.payers), dtype=np.int64)
-        np.maximum.at(self.available, is_open[:, 1], is_open[:, 4])
+        self.running, self.granted, self.available = sums or (
+            _running(snapshot),
+            _granted(snapshot),
+            _open(snapshot, now),
+        )
         self._changed: dict[ProjectId, dict[AllocationId, Allocation]] = {}
+
+    def copy(self) -> Holdings:
+        """Return holdings of their own that begin the same; only before anything was decided."""
+        assert not self._changed
+        sums = self.running.copy(), self.granted.copy(), self.available.copy()
+        return Holdings(self._snapshot, self._now, sums)
 
     def begin(self, request: Request) -> None:
         """Count a request among those that its person runs."""
@@ -78,14 +81,33 @@ class Holdings:
     def _of(self, project: ProjectId) -> dict[AllocationId, Allocation]:
         return self._changed.get(project) or dict(self._snapshot.credit.get(project, {}))
 
-    def _granted(self) -> Ints:
-        arrays = self._snapshot.arrays
-        cells = arrays.processes.cells
-        cells = cells[cells[:, columns.ALIVE] == 1]
-        granted = np.zeros((len(arrays.names.pools), len(CLASSES), arrays.axes.width), dtype=np.int64)
+
+def _running(snapshot: Snapshot) -> Ints:
+    cells = snapshot.arrays.running.cells
+    people = cells[:, 2][cells[:, columns.ALIVE] == 1]
+    return np.bincount(people, minlength=len(snapshot.arrays.names.by_person))
+
+
+def _open(snapshot: Snapshot, now: Seconds) -> Ints:
+    cells = snapshot.arrays.credit.cells
+    payer, begins, ends, available = (cells[:, column] for column in range(1, 5))
+    is_open = (cells[:, columns.ALIVE] == 1) & (begins <= now) & (now < ends)
+    most = np.zeros(len(snapshot.arrays.names.payers), dtype=np.int64)
+    np.maximum.at(most, payer, np.where(is_open, available, 0))
+    return most
+
+
+def _granted(snapshot: Snapshot) -> Ints:
+    """Return what each class holds of each pool; nothing is added up where every class may hold all."""
+    arrays = snapshot.arrays
+    granted = np.zeros((len(arrays.names.pools), len(CLASSES), arrays.axes.width), dtype=np.int64)
+    cells = arrays.processes.cells
+    limited = np.array([not snapshot.policy.classes[one].takes_all for one in CLASSES])
+    cells = cells[(cells[:, columns.ALIVE] == 1) & limited[cells[:, columns.CLASS]]]
+    if len(cells):
         key = cells[:, columns.POOL] * len(CLASSES) + cells[:, columns.CLASS]
         flat = granted.reshape(-1, arrays.axes.width)
         for column in range(arrays.axes.width):
             shapes = cells[:, columns.SHAPE_OF_PROCESS + column]
             flat[:, column] = np.bincount(key, weights=shapes, minlength=len(flat)).astype(np.int64)
-        return granted
+    return granted

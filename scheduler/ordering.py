@@ -51,21 +51,20 @@ class Standings:
         self._policy: Final = snapshot.policy
         self._arrays: Final = snapshot.arrays
         self._now: Final = now
-        names, structure = snapshot.arrays.names, snapshot.arrays.structure
         self._wholes: Final = wholes(snapshot)
-        rows = names.rows_of(structure)
-        known = np.flatnonzero(rows >= 0)
-        self._entitled: Floats = np.zeros(len(rows))
-        pools = np.array([names.pools.of(structure.keys[row][1]) for row in rows[known]], dtype=np.int64)
-        self._entitled[known] = parts(structure.nominal[rows[known]], self._wholes[pools])
-        self._used: Floats = np.zeros(len(rows))
-        if self._policy.fair_share_weight:
+        self._fell: set[int] = set()
+        if self._looks_at_use:
+            self._entitled: Floats = self._entitlements()
+            self._used: Floats = np.zeros(len(self._entitled))
             self._count_days()
             self._count_running()
-        self._factors: Floats = self._factors_of(np.arange(len(rows)))
-        self._fell: set[int] = set()
+            self._factors: Floats = self._factors_of(np.arange(len(self._entitled)))
         self._scores: Final[Floats] = self.scores(self._arrays.queue.cells)
         self._overdue: Final[Bools] = self.overdue(self._arrays.queue.cells)
+
+    @property
+    def _looks_at_use(self) -> bool:
+        return self._policy.order is Order.SCORE and self._policy.fair_share_weight > 0
 
     def fell(self, row: Ints) -> bool:
         """Tell whether a pending request, a row of the queue, ranks lower than before: its people got something."""
@@ -73,7 +72,7 @@ class Standings:
 
     def use(self, request: Request, amount: Ints, seconds: int) -> None:
         """Count an amount held for a time as used by the request's project and institution."""
-        if self._policy.order is not Order.SCORE or not self._policy.fair_share_weight:
+        if not self._looks_at_use:
             return
         names = self._arrays.names
         used = np.rint(parts(amount, self._wholes[names.pools.of(request.pool)]) * seconds)
@@ -88,7 +87,7 @@ class Standings:
 
         Use is the mean over the half-life's window; the entitlement is the nominal quota as a part of the pool.
         """
-        return float(self._factors[self._arrays.names.vertices.of((share, pool))])
+        return float(self._factors[self._arrays.names.vertices.of((share, pool))]) if self._looks_at_use else 0.0
 
     def order_of(self, rows: Ints) -> list[int]:
         """Return pending requests, rows of the queue, in their order; who is overdue goes by time alone."""
@@ -141,6 +140,8 @@ class Standings:
         return not overdue, 0.0 if overdue else -score, int(queue.cells[row, columns.SUBMITTED]), queue.key(row)
 
     def _fair_shares(self, cells: Ints) -> Floats:
+        if not self._looks_at_use:
+            return np.zeros(len(cells))
         institution, project = (self._factors[cells[:, one]] for one in (columns.INSTITUTION, columns.SHARE))
         return np.asarray(self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project))
 
@@ -150,6 +151,16 @@ class Standings:
         length = np.maximum(cells[:, columns.WALLTIME], self._policy.slowdown_bound_seconds)
         waited = np.maximum(self._now - cells[:, columns.SINCE], 0)
         return np.asarray(self._policy.slowdown_weight * waited / (np.log2(1 + np.maximum(hundredths, 1.0)) * length))
+
+    def _entitlements(self) -> Floats:
+        """Return for each vertex that was mentioned its nominal quota as a part of its pool."""
+        arrays = self._arrays
+        rows = arrays.names.rows_of(arrays.structure)
+        known = np.flatnonzero(rows >= 0)
+        pools = np.array([arrays.names.pools.of(arrays.structure.keys[row][1]) for row in rows[known]], dtype=np.int64)
+        entitled = np.zeros(len(rows))
+        entitled[known] = parts(arrays.structure.nominal[rows[known]], self._wholes[pools])
+        return entitled
 
     def _count_days(self) -> None:
         cells = self._arrays.days.cells

@@ -68,9 +68,11 @@ class Room:
         self.arrays: Final = snapshot.arrays
         self.grants: Final = snapshot.arrays.grants()
         self.wholes: Final = wholes(snapshot)
+        self.most_per_person: Final = np.array([self.policy.classes[one].most_per_person for one in CLASSES])
+        self.share_percent: Final = np.array([self.policy.classes[one].share_percent for one in CLASSES])
         self.held: Final = Holdings(snapshot, now)
         # With what is set aside for protected starts: it is nobody else's, and nobody's yet.
-        self.promised: Final = Holdings(snapshot, now)
+        self.promised: Final = self.held.copy()
         rules = {pool: rule for pool in snapshot.arrays.names.pools if (rule := snapshot.rule(pool, now))}
         percents = {one: rule.price_percent for one, rule in self.policy.classes.items()}
         self._prices: Final = Prices(rules, percents)
