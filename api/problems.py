@@ -84,6 +84,20 @@ STATUS: Final[Mapping[type, int]] = {
     engine.WalltimeTooLong: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.WouldDelayReserved: HTTPStatus.CONFLICT,
     engine.OthersFirst: HTTPStatus.CONFLICT,
+    engine.BookedWorkRuns: HTTPStatus.CONFLICT,
+    engine.BookingNodeUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingNotOfProject: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingOfOtherPool: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingOver: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingOverlaps: HTTPStatus.CONFLICT,
+    engine.BookingTooLong: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingTooShort: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingTooSmall: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingWithoutProject: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.MaintenanceOfProject: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.NodesNamedOrCounted: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.OnlyMaintenanceDisplaces: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.TooFewNodesFree: HTTPStatus.CONFLICT,
 }
 
 _HEADERS: Final[Mapping[type, Mapping[str, str]]] = {

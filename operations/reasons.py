@@ -30,18 +30,32 @@ from registry.reasons import (
 )
 from scheduler.reasons import (
     BeyondClassShare,
+    BookedWorkRuns,
+    BookingNodeUnknown,
+    BookingNotOfProject,
+    BookingOfOtherPool,
+    BookingOver,
+    BookingOverlaps,
+    BookingTooLong,
+    BookingTooShort,
+    BookingTooSmall,
+    BookingWithoutProject,
     ClassShareFull,
     GangNeverFits,
     HeldByOperator,
     HeldByUser,
+    MaintenanceOfProject,
     MinimumAboveMaximum,
     NodesFull,
+    NodesNamedOrCounted,
     NoRate,
+    OnlyMaintenanceDisplaces,
     OthersFirst,
     PersonAtClassLimit,
     ProcessNeverFits,
     SetAside,
     StartFailed,
+    TooFewNodesFree,
     TooManyWaiting,
     TooManyWorkers,
     UnknownEnvironment,
@@ -226,6 +240,16 @@ class Broken:
 
 Reason = (
     BeyondLimit
+    | BookedWorkRuns
+    | BookingNodeUnknown
+    | BookingNotOfProject
+    | BookingOfOtherPool
+    | BookingOver
+    | BookingOverlaps
+    | BookingTooLong
+    | BookingTooShort
+    | BookingTooSmall
+    | BookingWithoutProject
     | Broken
     | ChangedMeanwhile
     | ChildrenPromisedMore
@@ -243,6 +267,7 @@ Reason = (
     | Invalid
     | KeyUsedOtherwise
     | LendingBeyondNominal
+    | MaintenanceOfProject
     | MethodNotAllowed
     | MinimumAboveMaximum
     | NoCredit
@@ -252,10 +277,12 @@ Reason = (
     | NodesFull
     | NominalsExceedParent
     | NodesFollow
+    | NodesNamedOrCounted
     | NotKeptApart
     | NotPending
     | NotRunning
     | NotThere
+    | OnlyMaintenanceDisplaces
     | OutsideWorkerRange
     | OwnAccess
     | ParentWithoutShare
@@ -268,6 +295,7 @@ Reason = (
     | ShareFull
     | Taken
     | TooEarly
+    | TooFewNodesFree
     | TooManyTokens
     | TooLarge
     | TooManyStreams

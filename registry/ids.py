@@ -14,6 +14,7 @@ EnvironmentId = NewType("EnvironmentId", str)
 RequestId = NewType("RequestId", str)
 TokenId = NewType("TokenId", str)
 AllocationId = NewType("AllocationId", str)
+BookingId = NewType("BookingId", str)
 
 ShareId = NewType("ShareId", str)
 """The id of the center, institution or project whose vertex of the quota tree it is."""
@@ -35,7 +36,7 @@ BEGINNING: Final = Mark(0)
 SLUG_PATTERN: Final = r"^[a-z](?:-?[a-z0-9]){1,38}$"
 PROJECT_PATTERN: Final = r"^[a-z](?:-?[a-z0-9]){1,38}\.[a-z](?:-?[a-z0-9]){1,38}$"
 RANDOM_PATTERN: Final = r"^[a-z2-7]{26}$"
-"""128 random bits in lower-case base32: requests, people, tokens, allocations."""
+"""128 random bits in lower-case base32: requests, people, tokens, allocations, bookings."""
 
 _PROJECT: Final = re.compile(PROJECT_PATTERN)
 

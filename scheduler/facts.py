@@ -7,6 +7,7 @@ from quotas.rates import RateCard
 from quotas.tree import Share
 from registry.centers import Node
 from registry.ids import PoolId, ShareId
+from scheduler.bookings import Booking
 from scheduler.clusters import Process
 from scheduler.requests import Request
 
@@ -24,4 +25,4 @@ class DayOfUse:
     ppm_seconds: int
 
 
-Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard
+Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking

@@ -109,6 +109,13 @@ def place_worker(gang: Gang, free: Ints) -> int | None:
     return int(able[_least(tuple(free[able].T))]) if len(able) else None
 
 
+def place_when_empty(draft: Draft, nodes: Sequence[Node]) -> Packing | Crowded:
+    """Fit a draft's gang on nodes on which nothing runs."""
+    axes = Axes().with_models_of((draft.head, draft.worker, *(node.capacity for node in nodes)))
+    capacity = [axes.row(node.capacity, PLENTY if node.places is None else node.places) for node in nodes]
+    return place(Gang.of(draft, axes), np.array(capacity, dtype=np.int64).reshape(-1, axes.width))
+
+
 def _place_on_one(gang: Gang, free: Ints) -> Packing | Crowded:
     """As `place`, where there is but one node: then a gang fits if its total does."""
     if (gang.total <= free).all():
@@ -172,9 +179,7 @@ def _beyond_nodes(draft: Draft, nodes: Sequence[Node]) -> Iterator[ProcessNeverF
         *_too_large(draft, "worker", draft.worker, nodes),
     ]
     yield from too_large
-    axes = Axes().with_models_of((draft.head, draft.worker, *(node.capacity for node in nodes)))
-    capacity = [axes.row(node.capacity, PLENTY if node.places is None else node.places) for node in nodes]
-    packing = place(Gang.of(draft, axes), np.array(capacity, dtype=np.int64).reshape(-1, axes.width))
+    packing = place_when_empty(draft, nodes)
     if not too_large and isinstance(packing, Crowded):
         yield GangNeverFits(pool=draft.pool, processes=draft.workers_min + 1, placeable=packing.placeable)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from registry.ids import EnvironmentId, PoolId, Seconds
+from registry.ids import BookingId, EnvironmentId, NodeId, PoolId, ProjectId, Seconds
 from registry.resources import ResourceName
 from scheduler.requests import RequestClass
 from scheduler.troubles import Trouble
@@ -194,3 +194,139 @@ class UnknownEnvironment:
     code: ClassVar[str] = "unknown-environment"
     field: ClassVar[str] = "environment"
     environment: EnvironmentId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodesNamedOrCounted:
+    """A booking either names its nodes or says how many it takes."""
+
+    code: ClassVar[str] = "nodes-named-or-counted"
+    field: ClassVar[str] = "nodes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingWithoutProject:
+    """Nodes that are booked for anything but maintenance are booked for a project."""
+
+    code: ClassVar[str] = "booking-without-project"
+    field: ClassVar[str] = "project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceOfProject:
+    """Nodes that are booked for maintenance are nobody's to use."""
+
+    code: ClassVar[str] = "maintenance-of-project"
+    field: ClassVar[str] = "project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlyMaintenanceDisplaces:
+    """Running work makes way for maintenance alone."""
+
+    code: ClassVar[str] = "only-maintenance-displaces"
+    field: ClassVar[str] = "displace"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingTooLong:
+    """Nodes are booked for less time at once."""
+
+    code: ClassVar[str] = "booking-too-long"
+    field: ClassVar[str] = "ends"
+    asked: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingNodeUnknown:
+    """The pool has no node by that name."""
+
+    code: ClassVar[str] = "booking-node-unknown"
+    field: ClassVar[str] = "nodes"
+    node: NodeId
+    pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingOverlaps:
+    """Another booking has one of the nodes in some of that time."""
+
+    code: ClassVar[str] = "booking-overlaps"
+    field: ClassVar[str] = "nodes"
+    booking: BookingId
+    node: NodeId
+    begins: Seconds
+    until: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFewNodesFree:
+    """Fewer nodes take new work and have no other booking in that time."""
+
+    code: ClassVar[str] = "too-few-nodes-free"
+    field: ClassVar[str] = "node_count"
+    pool: PoolId
+    asked: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedWorkRuns:
+    """Clusters on the nodes may still run when the booking would begin; from `earliest` on none does."""
+
+    code: ClassVar[str] = "booked-work-runs"
+    field: ClassVar[str] = "begins"
+    clusters: int
+    earliest: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingOver:
+    """The booking has ended, or its nodes were given back before."""
+
+    code: ClassVar[str] = "booking-over"
+    field: ClassVar[str] = "booking"
+    booking: BookingId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingOfOtherPool:
+    """The nodes of the booking are in another pool than the request asks for."""
+
+    code: ClassVar[str] = "booking-of-other-pool"
+    field: ClassVar[str] = "pool"
+    booking: BookingId
+    pool: PoolId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingNotOfProject:
+    """The nodes are booked for others than the request's project."""
+
+    code: ClassVar[str] = "booking-not-of-project"
+    field: ClassVar[str] = "booking"
+    booking: BookingId
+    project: ProjectId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingTooShort:
+    """The walltime does not fit into what is left of the booking."""
+
+    code: ClassVar[str] = "booking-too-short"
+    field: ClassVar[str] = "walltime_seconds"
+    booking: BookingId
+    asked: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingTooSmall:
+    """The head and the guaranteed workers do not fit on the booked nodes even when all are empty."""
+
+    code: ClassVar[str] = "booking-too-small"
+    field: ClassVar[str] = "workers"
+    booking: BookingId
+    processes: int
+    placeable: int

@@ -9,6 +9,7 @@ from typing import Final
 
 from registry.ids import (
     AllocationId,
+    BookingId,
     EnvironmentId,
     InstitutionId,
     NodeId,
@@ -74,7 +75,8 @@ LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
 class Draft:
     """What somebody asks: a Dask scheduler and `workers_min` to `workers_max` workers of one shape for a walltime.
 
-    `idle_seconds` is how long the cluster may stand without clients and tasks before it ends.
+    `idle_seconds` is how long the cluster may stand without clients and tasks before it ends. What names a `booking`
+    runs on the nodes and in the time of that booking, or not at all.
     """
 
     id: RequestId
@@ -90,6 +92,7 @@ class Draft:
     workers_max: int
     walltime_seconds: int
     idle_seconds: int
+    booking: BookingId | None = None
 
     @property
     def project(self) -> ProjectId:

@@ -11,9 +11,10 @@ from quotas.rates import RateCard, RateRule, card_at
 from quotas.tree import Share
 from registry.axes import Axes
 from registry.centers import Node
-from registry.ids import AllocationId, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
+from registry.ids import AllocationId, BookingId, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import Resources
 from scheduler.arrays import Arrays
+from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
 from scheduler.policy import DEFAULT_POLICY, Policy
@@ -34,7 +35,8 @@ class Snapshot:
     """Current values by key. Ended requests and released slots are not in it.
 
     `arrays` are the same facts as tables. `freed` are the pools in which the last facts may have made room: a promise
-    moves earlier only there.
+    moves earlier only there. Bookings that are over are in it: a rebuild leaves out those that have long been, which
+    say nothing of any later moment.
     """
 
     policy: Policy = DEFAULT_POLICY
@@ -46,6 +48,7 @@ class Snapshot:
     credit: Mapping[ProjectId, Mapping[AllocationId, Allocation]] = field(default_factory=dict)
     days: Mapping[tuple[ShareId, PoolId, int], DayOfUse] = field(default_factory=dict)
     rate_cards: Mapping[Seconds, RateCard] = field(default_factory=dict)
+    bookings: Mapping[BookingId, Booking] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=lambda: Arrays(Axes()), compare=False, repr=False)
     freed: frozenset[PoolId] = field(default=frozenset(), compare=False, repr=False)
 
@@ -65,7 +68,15 @@ class Snapshot:
 
     def facts(self) -> Iterator[Fact]:
         """Yield every fact, as a store would hand it over."""
-        for kind in (self.nodes, self.shares, self.rate_cards, self.allocations, self.days, self.requests):
+        for kind in (
+            self.nodes,
+            self.shares,
+            self.rate_cards,
+            self.allocations,
+            self.days,
+            self.bookings,
+            self.requests,
+        ):
             yield from kind.values()
         for slots in self.processes.values():
             yield from slots.values()
@@ -106,6 +117,7 @@ class _Draft:
         self.credit = dict(before.credit)
         self.days = dict(before.days)
         self.rate_cards = dict(before.rate_cards)
+        self.bookings = dict(before.bookings)
         self.freed: set[PoolId] = set()
         kinds = {type(fact) for fact in news}
         self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
@@ -116,18 +128,28 @@ class _Draft:
                 self._put_request(fact)
             case Process():
                 self._put_process(fact)
-            case Node():
-                self.nodes[fact.id] = fact
-                self.freed.add(fact.pool)
             case Share():
                 self.shares[fact.id, fact.pool] = fact
-            case Allocation():
-                self._put_allocation(fact)
             case DayOfUse():
                 self.days[fact.share, fact.pool, fact.day] = fact
                 self.arrays.put_day(fact)
             case RateCard():
                 self.rate_cards[fact.since] = fact
+            case Node() | Allocation() | Booking():
+                self._put_by_id(fact)
+            case _:
+                assert_never(fact)
+
+    def _put_by_id(self, fact: Node | Allocation | Booking) -> None:
+        match fact:
+            case Node():
+                self.nodes[fact.id] = fact
+                self.freed.add(fact.pool)
+            case Allocation():
+                self._put_allocation(fact)
+            case Booking():
+                self.bookings[fact.id] = fact
+                self.freed.add(fact.pool)
             case _:
                 assert_never(fact)
 
@@ -181,6 +203,7 @@ class _Draft:
             credit=self.credit,
             days=self.days,
             rate_cards=self.rate_cards,
+            bookings=self.bookings,
             arrays=self.arrays,
             freed=frozenset(self.freed),
         )

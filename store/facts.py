@@ -10,6 +10,7 @@ from operations.ports.store import Facts
 from registry.ids import BEGINNING, Mark
 from scheduler.facts import Fact
 from store.accounts import ALLOCATIONS, BALANCES, changed_allocations
+from store.bookings import BOOKINGS, changed_bookings, live_bookings
 from store.clusters import PROCESSES, changed_processes, live_processes
 from store.connections import Transaction
 from store.marks import NextMark
@@ -36,6 +37,7 @@ _SOURCES: Final = (
     _Source(tables=(RATE_CARDS,), changed=all_cards),
     _Source(tables=(ALLOCATIONS, BALANCES), changed=changed_allocations),
     _Source(tables=(USAGE_DAYS,), changed=changed_days),
+    _Source(tables=(BOOKINGS,), changed=changed_bookings, live=live_bookings),
     _Source(tables=(REQUESTS,), changed=changed_requests, live=live_requests),
     _Source(tables=(PROCESSES,), changed=changed_processes, live=live_processes),
 )

@@ -3,6 +3,7 @@
 from operations.ports.office import Office
 from store.accounts import SqlAccounts
 from store.bills import SqlBills
+from store.bookings import SqlBookings
 from store.books import SqlBooks
 from store.capacity import SqlCapacity
 from store.clusters import SqlClusters
@@ -31,6 +32,7 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         requests=SqlRequests(transaction),
         clusters=SqlClusters(transaction),
         capacity=SqlCapacity(transaction),
+        bookings=SqlBookings(transaction),
         accounts=SqlAccounts(transaction),
         keys=SqlKeys(transaction),
         vault=SqlVault(transaction, seal),

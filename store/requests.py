@@ -60,6 +60,7 @@ REQUESTS: Final = Table(
     Column("workers_max", BigInteger, nullable=False),
     Column("walltime_seconds", BigInteger, nullable=False),
     Column("idle_seconds", BigInteger, nullable=False),
+    Column("booking", TEXT),
     moment("submitted"),
     Column("workers_wanted", BigInteger, nullable=False),
     Column("next_ordinal", BigInteger, nullable=False),

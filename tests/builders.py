@@ -10,6 +10,7 @@ from quotas.tree import Quota, Share
 from registry.centers import Node, NodeState, Tier
 from registry.ids import (
     AllocationId,
+    BookingId,
     CenterId,
     EnvironmentId,
     MicroCredits,
@@ -24,6 +25,7 @@ from registry.ids import (
 )
 from registry.resources import CPU, GIB, MEMORY, MILLI, NOTHING, Resources, total
 from registry.tags import FundingSource, Tags
+from scheduler.bookings import Booking, BookingKind
 from scheduler.clusters import Part, Process
 from scheduler.facts import Fact
 from scheduler.policy import DEFAULT_POLICY, HOUR, Policy
@@ -86,6 +88,28 @@ def a_draft(number: int = 1, project: str = "vmu.vision", **changes: Any) -> Dra
 
 def a_request(number: int = 1, project: str = "vmu.vision", *, submitted: int = NOW, **changes: Any) -> Request:  # noqa: ANN401
     return a_draft(number, project, **changes).accepted(Seconds(submitted))
+
+
+def booking_id(number: int) -> BookingId:
+    """Return an id of the right shape; a larger number is a later id."""
+    return BookingId(request_id(number))
+
+
+def a_booking(number: int = 1, *, project: str | None = "vmu.vision", **changes: Any) -> Booking:  # noqa: ANN401
+    """Return two hours of one node, an hour from now."""
+    booking = Booking(
+        id=booking_id(number),
+        name="",
+        pool=POOL,
+        nodes=(NodeId("n1"),),
+        begins=Seconds(NOW + HOUR),
+        ends=Seconds(NOW + 3 * HOUR),
+        project=ProjectId(project) if project else None,
+        kind=BookingKind.COURSE if project else BookingKind.MAINTENANCE,
+        made_by=ALICE,
+        made=NOW,
+    )
+    return replace(booking, **changes)
 
 
 def a_slot(number: int = 1, ordinal: int = 0, **changes: Any) -> Process:  # noqa: ANN401

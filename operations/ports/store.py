@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
@@ -17,6 +17,7 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.centers import Environment, Node, Pool
 from registry.ids import (
     AllocationId,
+    BookingId,
     EnvironmentId,
     InstitutionId,
     Mark,
@@ -30,6 +31,7 @@ from registry.ids import (
 )
 from registry.institutions import Project
 from registry.resources import Resources
+from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
 from scheduler.requests import Request, RequestClass
@@ -135,6 +137,42 @@ class Capacity(Protocol):
 
     def give_back(self, claim: Claim) -> None:
         """Return a granted claim to every ancestor and node."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingFilter:
+    """Which bookings a list shows; None does not filter. `since` leaves out those that are over at that moment."""
+
+    pool: PoolId | None = None
+    since: Seconds | None = None
+
+
+class Bookings(Protocol):
+    """Nodes booked in advance; who books some has locked their pool."""
+
+    def add(self, booking: Booking) -> None:
+        """Keep a new booking.
+
+        A database raises for one whose nodes others have at the same time: who looked before, with the pool locked,
+        does not meet that.
+        """
+        ...
+
+    def get(self, booking: BookingId) -> Booking | None:
+        """Return a booking, locked against others where the transaction may write."""
+        ...
+
+    def swap(self, before: Booking, after: Booking) -> bool:
+        """Write `after` unless the booking has changed since `before` was read; tell whether it was written."""
+        ...
+
+    def during(self, nodes: Collection[NodeId], begins: Seconds, ends: Seconds) -> tuple[Booking, ...]:
+        """Return the bookings that hold any of the nodes at any moment of a period, by (begins, id)."""
+        ...
+
+    def page(self, wanted: BookingFilter, *, after: str, limit: int) -> tuple[Booking, ...]:
+        """Return bookings by (begins, id); `after` is `begins/id` of the last one seen."""
         ...
 
 
@@ -273,6 +311,7 @@ class Work:
     requests: Requests
     clusters: Clusters
     capacity: Capacity
+    bookings: Bookings
     accounts: Accounts
     keys: Keys
     vault: Vault

@@ -16,6 +16,7 @@ from registry.institutions import Project
 from scheduler.facts import Fact
 from store.doors import alone
 from store.memory.accounts import MemoryAccounts
+from store.memory.bookings import MemoryBookings
 from store.memory.capacity import MemoryCapacity
 from store.memory.intake import MemoryJournal, MemoryKeys, MemoryLogs, MemoryRegister, MemoryVault
 from store.memory.requests import MemoryClusters, MemoryRequests
@@ -38,6 +39,7 @@ class MemoryStore:
         self._requests = MemoryRequests(history)
         self._clusters = MemoryClusters(history, self._requests)
         self._capacity = MemoryCapacity(history)
+        self._bookings = MemoryBookings(history)
         self._accounts = MemoryAccounts(history)
         self._register = MemoryRegister(history)
         self._journal = MemoryJournal(history)
@@ -45,6 +47,7 @@ class MemoryStore:
             requests=self._requests,
             clusters=self._clusters,
             capacity=self._capacity,
+            bookings=self._bookings,
             accounts=self._accounts,
             keys=MemoryKeys(history),
             vault=MemoryVault(history),
@@ -87,6 +90,7 @@ class MemoryStore:
                 self._register.changed_cards(since),
                 self._accounts.changed_allocations(since),
                 self._accounts.changed_days(since),
+                self._bookings.changed(since) if since > BEGINNING else self._bookings.live(),
                 self._requests.changed(since) if since > BEGINNING else self._requests.live(),
                 self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
             )

@@ -18,7 +18,7 @@ from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
 from store.vault import VAULT, SqlVault
-from tests.builders import ALICE, NOW, a_request, a_slot, request_id, tags
+from tests.builders import ALICE, NOW, a_request, a_slot, booking_id, request_id, tags
 
 GPUS = Resources(millicores=1, memory=2**62, gpus=((GpuModel("a100"), 2), (GpuModel("h100"), 1)))
 
@@ -47,6 +47,7 @@ def full(request: Request) -> Request:
         name="Bão số 9: mô phỏng 'lũ' %s ;--",
         tags=replace(tags(), funding=FundingSource("city"), sector=Sector("health"), topic=Topic("flood")),
         head=GPUS,
+        booking=booking_id(1),
         state=State.ENDED,
         user_hold=True,
         operator_hold=True,

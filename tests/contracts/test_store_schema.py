@@ -9,15 +9,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Table, inspect, text
 
+from scheduler.bookings import Booking
 from scheduler.clusters import Process
 from scheduler.requests import Request
+from store.bookings import BOOKINGS
 from store.clusters import PROCESSES
 from store.connections import engine_for
 from store.migrating import is_current, migrate
 from store.requests import REQUESTS
 from store.rows import values_of
 from store.schema import METADATA
-from tests.builders import a_request, a_slot
+from tests.builders import a_booking, a_request, a_slot
 from tests.databases import PostgresqlServer, opened
 
 
@@ -80,8 +82,12 @@ def test_several_who_migrate_at_once_wait_for_the_first(bare_url: str) -> None:
     assert differences(bare_url) == []
 
 
-@pytest.mark.parametrize(("table", "thing"), [(REQUESTS, a_request()), (PROCESSES, a_slot())], ids=["request", "slot"])
-def test_a_table_has_the_columns_of_its_noun_and_its_mark(table: Table, thing: Request | Process) -> None:
+@pytest.mark.parametrize(
+    ("table", "thing"),
+    [(REQUESTS, a_request()), (PROCESSES, a_slot()), (BOOKINGS, a_booking())],
+    ids=["request", "slot", "booking"],
+)
+def test_a_table_has_the_columns_of_its_noun_and_its_mark(table: Table, thing: Request | Process | Booking) -> None:
     assert {column.name for column in table.columns} == {*values_of(thing), "mark"}
 
 
