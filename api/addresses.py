@@ -13,6 +13,7 @@ from registry.ids import (
     PROJECT_PATTERN,
     RANDOM_PATTERN,
     SLUG_PATTERN,
+    BookingId,
     InstitutionId,
     NodeId,
     PersonId,
@@ -40,6 +41,7 @@ ME: Final = "me"
 
 InstitutionDep = Annotated[InstitutionId, _named("institution", SLUG_PATTERN)]
 ProjectDep = Annotated[ProjectId, _named("project", PROJECT_PATTERN)]
+BookingDep = Annotated[BookingId, _named("booking", RANDOM_PATTERN)]
 TokenDep = Annotated[TokenId, _named("token", RANDOM_PATTERN)]
 NewPoolDep = Annotated[PoolId, Path(alias="pool", pattern=SLUG_PATTERN)]
 NewNodeDep = Annotated[NodeId, Path(alias="node", pattern=SLUG_PATTERN)]

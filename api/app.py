@@ -12,6 +12,7 @@ from api.problems import answer_with_problems, problems
 from api.reference import publish_reference
 from api.routes import (
     allocations,
+    bookings,
     clusters,
     events,
     health,
@@ -45,6 +46,7 @@ ROUTERS: Final = (
     tokens.router,
     pools.router,
     nodes.router,
+    bookings.router,
     shares.router,
     allocations.router,
     ledger.router,

@@ -1,6 +1,6 @@
 """One round of the scheduling loop: snapshot, decide, apply."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -11,11 +11,13 @@ from operations.ports import Inside
 from operations.ports.store import NodeFull, Work
 from quotas.ledger import EntryKey, hold_entry
 from quotas.reasons import NoCredit, NoShare, ShareFull
-from registry.ids import MicroCredits, RequestId, Seconds
+from registry.ids import MicroCredits, NodeId, RequestId, Seconds
+from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Wait
 from scheduler.requests import Request, State
+from scheduler.snapshot import Snapshot
 
 A = TypeVar("A", Placement, Growth, Retirement)
 Obstacle = ShareFull | NoShare | NodeFull | NoCredit
@@ -45,23 +47,57 @@ class Applied:
 def run_cycle(ports: Inside[Work], follower: Follower) -> Applied:
     """Decide once on the committed state and apply what changed."""
     now = ports.clock.now()
-    plan = decide(follower.catch_up(), now)
-    return ports.store.transact(apply, plan, now=now) if plan else Applied()
+    snapshot = follower.catch_up()
+    plan = decide(snapshot, now)
+    return ports.store.transact(apply, plan, snapshot, now=now) if plan else Applied()
 
 
-def apply(work: Work, plan: Plan, *, now: Seconds) -> Applied:
-    """Write a plan, answer by answer; one that meets a changed world is undone alone and stays as it was."""
+def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applied:
+    """Write a plan, answer by answer; one that meets a changed world is undone alone and stays as it was.
+
+    `snapshot` is what the plan was made from: nodes that have been booked since are left to their booking.
+    """
     work.requests.lock(_requests(plan))
     work.capacity.lock({answer.request.pool for answer in plan.answers()})
-    placed, not_placed = _apply_each(work, plan.placements, _place, now)
-    grown, not_grown = _apply_each(work, plan.growths, _grow, now)
+    overtaken = _overtaken(work, plan, snapshot, now)
+    placed, not_placed = _apply_each(work, _without(plan.placements, overtaken), _place, now)
+    grown, not_grown = _apply_each(work, _without(plan.growths, overtaken), _grow, now)
     retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
     for change in plan.promises:
         _promise(work, change, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
-    turned_away = (*not_placed, *not_grown, *not_retired)
+    turned_away = (*sorted(overtaken), *not_placed, *not_grown, *not_retired)
     return Applied(placed=placed, grown=grown, retired=retired, turned_away=turned_away)
+
+
+def _overtaken(work: Work, plan: Plan, snapshot: Snapshot, now: Seconds) -> frozenset[RequestId]:
+    """Return whose answers would use nodes that somebody has booked since the plan was made.
+
+    The pools are locked, so that nobody books any before this is written.
+    """
+    uses = [
+        (answer.request, {slot.node for slot in answer.processes}, _gone(answer, snapshot)) for answer in plan.answers()
+    ]
+    if not uses:
+        return frozenset()
+    nodes = frozenset[NodeId]().union(*(there for _, there, _ in uses))
+    booked = work.bookings.during(nodes, now, max(gone for _, _, gone in uses))
+    new = [booking for booking in booked if booking.id not in snapshot.bookings]
+    return frozenset(
+        request.id for request, there, gone in uses if any(crosses(one, request, there, now, gone) for one in new)
+    )
+
+
+def _gone(answer: Placement | Growth, snapshot: Snapshot) -> Seconds:
+    """Return when what an answer starts is gone at the latest."""
+    deadline = answer.deadline if isinstance(answer, Placement) else answer.request.deadline
+    assert deadline is not None, answer
+    return Seconds(deadline + snapshot.policy.termination_slack_seconds)
+
+
+def _without(answers: Iterable[A], left_out: Collection[RequestId]) -> Iterator[A]:
+    return (answer for answer in answers if answer.request.id not in left_out)
 
 
 def _apply_each(

@@ -18,6 +18,8 @@ class Who(StrEnum):
     CALLER = "caller"
     MEMBER = "member"
     """Who works on the project."""
+    MEMBER_OR_CENTER = "member_or_center"
+    """Who works on the project, if there is one, or who runs the center."""
     OWNER = "owner"
     """The person who submitted the request, and nobody else."""
     OWNER_OR_ADMIN = "owner_or_admin"
@@ -64,6 +66,10 @@ POLICIES: Final[Mapping[str, Who]] = {
     "nodes:read": Who.CALLER,
     "nodes:put": Who.CENTER_ADMIN,
     "nodes:drain": Who.CENTER_ADMIN,
+    "bookings:book": Who.CENTER_ADMIN,
+    "bookings:list": Who.CALLER,
+    "bookings:read": Who.CALLER,
+    "bookings:release": Who.MEMBER_OR_CENTER,
     "shares:list": Who.CALLER,
     "shares:read": Who.CALLER,
     "shares:set": Who.INSTITUTION_ADMIN,
@@ -102,7 +108,15 @@ def forbidden_everywhere(caller: Caller, action: str) -> Forbidden | None:
             may = caller.is_center_admin
         case Who.INSTITUTION_ADMIN:
             may = caller.is_center_admin or any(grant.role is Role.INSTITUTION_ADMIN for grant in caller.grants)
-        case Who.ANYBODY | Who.CALLER | Who.MEMBER | Who.OWNER | Who.OWNER_OR_ADMIN | Who.SELF_OR_ADMIN:
+        case (
+            Who.ANYBODY
+            | Who.CALLER
+            | Who.MEMBER
+            | Who.MEMBER_OR_CENTER
+            | Who.OWNER
+            | Who.OWNER_OR_ADMIN
+            | Who.SELF_OR_ADMIN
+        ):
             may = True
         case _:
             assert_never(who)
@@ -113,8 +127,9 @@ def _may(caller: Caller, who: Who, subject: Subject) -> bool:
     match who:
         case Who.ANYBODY | Who.CALLER:
             return True
-        case Who.MEMBER:
-            return subject.project is not None and caller.works_on(subject.project)
+        case Who.MEMBER | Who.MEMBER_OR_CENTER:
+            works_on = subject.project is not None and caller.works_on(subject.project)
+            return works_on or (who is Who.MEMBER_OR_CENTER and caller.is_center_admin)
         case Who.OWNER:
             return caller.person == subject.person
         case Who.OWNER_OR_ADMIN | Who.SELF_OR_ADMIN:

@@ -8,9 +8,11 @@ from operations.clusters import end_request, let_end
 from operations.events import Event, EventKind
 from operations.ports.store import UsedKey, Work
 from operations.reasons import KeyUsedOtherwise, NotPending, NotRunning, OutsideWorkerRange, Reason, Refused, Unknown
+from registry.centers import Node
 from registry.ids import PoolId, ProjectId, RequestId, Seconds
 from registry.reasons import HasEnded, NotThere
 from registry.tags import Tags
+from scheduler.bookings import misfits
 from scheduler.clusters import Part, Process
 from scheduler.fitting import never_fits
 from scheduler.policy import Policy
@@ -50,7 +52,7 @@ def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *
     """Accept a request, or say why it could never run; a repeated key gets its first answer."""
     if replay and (earlier := work.keys.used(draft.person, replay.key)):
         return _first_answer(work, earlier, replay)
-    if reasons := _obstacles(work, draft, policy):
+    if reasons := _obstacles(work, draft, policy, now):
         return Refused(reasons=reasons)
     most = policy.classes[draft.request_class].most_waiting
     # A brake on floods, not a promise: two who submit at once on PostgreSQL may both be the last.
@@ -112,12 +114,23 @@ def scale(work: Work, request_id: RequestId, workers: int, policy: Policy, *, no
     return _again(work, request_id)
 
 
-def _obstacles(work: Work, draft: Draft, policy: Policy) -> tuple[Reason, ...]:
+def _obstacles(work: Work, draft: Draft, policy: Policy, now: Seconds) -> tuple[Reason, ...]:
     if work.register.environment(draft.environment) is None:
         return (UnknownEnvironment(environment=draft.environment),)
     nodes = work.capacity.nodes(draft.pool)
     path = work.capacity.path(draft.project, draft.pool)
-    return never_fits(draft, policy.classes[draft.request_class], nodes, path)
+    never = never_fits(draft, policy.classes[draft.request_class], nodes, path)
+    return (*never, *_misfits(work, draft, nodes, now))
+
+
+def _misfits(work: Work, draft: Draft, nodes: Sequence[Node], now: Seconds) -> tuple[Reason, ...]:
+    """Return why a draft could never run in the booking that it names, if it names one."""
+    if draft.booking is None:
+        return ()
+    booking = work.bookings.get(draft.booking)
+    if booking is None:
+        return (NotThere(field="booking", id=draft.booking),)
+    return misfits(draft, booking, nodes, now)
 
 
 def _first_answer(work: Work, earlier: UsedKey, replay: ReplayKey) -> Request | Refused:

@@ -3,7 +3,7 @@
 import base64
 import secrets
 
-from registry.ids import AllocationId, PersonId, RequestId, TokenId
+from registry.ids import AllocationId, BookingId, PersonId, RequestId, TokenId
 
 _ID_BYTES = 16
 _SECRET_BYTES = 32
@@ -23,6 +23,10 @@ class RandomIds:
     def allocation(self) -> AllocationId:
         """Return a new allocation id."""
         return AllocationId(_random_id())
+
+    def booking(self) -> BookingId:
+        """Return a new booking id."""
+        return BookingId(_random_id())
 
     def token(self) -> TokenId:
         """Return a new token id."""

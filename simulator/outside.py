@@ -3,7 +3,7 @@
 from typing import Final
 
 from operations.ports.backend import Credentials
-from registry.ids import AllocationId, PersonId, RequestId, Seconds, TokenId
+from registry.ids import AllocationId, BookingId, PersonId, RequestId, Seconds, TokenId
 
 _DIGITS: Final = "234567abcdefghijklmnopqrstuvwxyz"
 """Those of base32 as ids are written, in the order in which texts are compared."""
@@ -46,6 +46,9 @@ class NumberedIds:
 
     def allocation(self) -> AllocationId:
         return AllocationId(self._next())
+
+    def booking(self) -> BookingId:
+        return BookingId(self._next())
 
     def token(self) -> TokenId:
         return TokenId(self._next())

@@ -26,6 +26,7 @@ from operations.ports.office import Office
 from quotas.tree import Share
 from registry.ids import (
     AllocationId,
+    BookingId,
     PersonId,
     ProcessUid,
     ProjectId,
@@ -80,6 +81,9 @@ class CountingIds:
 
     def allocation(self) -> AllocationId:
         return AllocationId(request_id(self._next()))
+
+    def booking(self) -> BookingId:
+        return BookingId(request_id(self._next()))
 
     def token(self) -> TokenId:
         return TokenId(request_id(self._next()))

@@ -13,7 +13,7 @@ from api.schemas.shape import PRINTABLE, Choice, Closed, Open, ProjectName, Slug
 from operations.permitted import Asked, Holder
 from operations.ports.office import RequestFilter, RequestView
 from operations.requests import ReplayKey
-from registry.ids import EnvironmentId, PersonId, PoolId, ProjectId, RequestId
+from registry.ids import RANDOM_PATTERN, BookingId, EnvironmentId, PersonId, PoolId, ProjectId, RequestId
 from registry.tags import Tags
 from scheduler.clusters import Cluster, Part, Phase, Process
 from scheduler.policy import Policy
@@ -49,6 +49,9 @@ class RequestIn(Closed):
     request_class: Choice[RequestClass] = Field(default=RequestClass.INTERACTIVE, alias="class")
     environment: Slug = Field(default="default", description="The packages that its processes run with.")
     worker: ShapeIn
+    booking: Annotated[str, StringConstraints(pattern=RANDOM_PATTERN)] | None = Field(
+        default=None, description="It runs on the nodes and in the time of this booking of its project."
+    )
     head: ShapeIn | None = Field(
         default=None, description="The Dask scheduler's; what suits `workers.max` if left out."
     )
@@ -92,13 +95,16 @@ class RequestIn(Closed):
             workers_max=self.workers.max,
             walltime_seconds=usual_seconds if self.walltime_seconds is None else self.walltime_seconds,
             idle_seconds=self.idle_seconds,
+            booking=None if self.booking is None else BookingId(self.booking),
         )
 
     def replay(self, key: str | None) -> ReplayKey | None:
         """Return the key with the fingerprint of what was asked: the same for the same request, however written."""
         if key is None:
             return None
-        meant = json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        # A key may be repeated to a newer version than it was first sent to: what that one did not know is left out.
+        unknown = {"booking"} if self.booking is None else set[str]()
+        meant = json.dumps(self.model_dump(mode="json", by_alias=True, exclude=unknown), sort_keys=True)
         return ReplayKey(key=key, fingerprint=sha256(meant.encode()).hexdigest())
 
 
@@ -159,6 +165,7 @@ class RequestOut(Open):
     institution: str
     person: str
     pool: str
+    booking: str | None
     request_class: RequestClass = Field(serialization_alias="class")
     environment: str
     worker: AmountsOut

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from registry.ids import AllocationId, PersonId, RequestId, Seconds, TokenId
+from registry.ids import AllocationId, BookingId, PersonId, RequestId, Seconds, TokenId
 
 
 class Clock(Protocol):
@@ -14,8 +14,8 @@ class Clock(Protocol):
         ...
 
 
-class Ids(Protocol):
-    """New identifiers, 128 random bits each, and the secrets of tokens."""
+class Names(Protocol):
+    """New identifiers, 128 random bits each."""
 
     def request(self) -> RequestId:
         """Return a new request id."""
@@ -29,9 +29,17 @@ class Ids(Protocol):
         """Return a new allocation id."""
         ...
 
+    def booking(self) -> BookingId:
+        """Return a new booking id."""
+        ...
+
     def token(self) -> TokenId:
         """Return a new token id."""
         ...
+
+
+class Ids(Names, Protocol):
+    """New identifiers, and the secrets of tokens."""
 
     def secret(self) -> str:
         """Return a new secret of 256 random bits, as people copy it."""

@@ -9,23 +9,33 @@ from typing import Final, TypeVar
 
 import pytest
 
+from operations.bookings import BookingPlan, BookingView, book
 from operations.callers import Caller, authenticate, digest_of
+from operations.cycle import Applied, apply
 from operations.facilities import NodePlan, put_node, put_pool, set_node_state
 from operations.founding import Admin, Founding, found_center
 from operations.people import add_person, put_grant
 from operations.ports.office import Office, ShareVersion
+from operations.ports.store import BookingFilter
 from operations.reasons import Forbidden, Refused
 from operations.shares import ABSENT, Version, set_quota
 from operations.tokens import issue_token
 from quotas.reasons import ChildrenPromisedMore, NominalsExceedParent
 from quotas.tree import Quota, Share
 from registry.centers import Center, NodeState
-from registry.ids import NodeId, PersonId, PoolId, Seconds, ShareId, TokenId
+from registry.ids import BEGINNING, NodeId, PersonId, PoolId, ProjectId, Seconds, ShareId, TokenId
 from registry.people import EVERYTHING, Person, Role, RoleGrant, Token
 from registry.resources import Resources, total
+from scheduler.bookings import Booking, BookingKind
+from scheduler.decide import decide
+from scheduler.plan import Plan
+from scheduler.policy import DEFAULT_POLICY, HOUR
+from scheduler.reasons import BookedWorkRuns, BookingOverlaps, TooFewNodesFree
+from scheduler.requests import State
+from scheduler.snapshot import Snapshot
 from store.transactions import SqlStore
-from tests.builders import CENTER, NOW, POOL, a_node, a_rate_card, a_share, cores
-from tests.seeding import A_POOL, AN_ENVIRONMENT, a_project, an_institution, seed
+from tests.builders import CENTER, NOW, POOL, a_node, a_rate_card, a_request, a_share, booking_id, cores, request_id
+from tests.seeding import A_POOL, AN_ENVIRONMENT, a_project, an_institution, award, seed
 
 R = TypeVar("R")
 
@@ -209,6 +219,108 @@ def test_no_secret_is_made_of_somebody_who_is_just_rising(members: SqlStore) -> 
     assert isinstance(made, Refused)
     assert isinstance(made.reasons[0], Forbidden)
     assert members.read(authenticate, "kept", now=Seconds(NOW + 1)) is None
+
+
+# Bookings
+
+
+@pytest.fixture
+def machines(sql_store: SqlStore) -> SqlStore:
+    """A center of four nodes with a project that may use them all."""
+    nodes = [a_node(f"n{number}", cores(4, 4)) for number in range(1, 5)]
+    seed(sql_store, A_POOL, *nodes, AN_ENVIRONMENT, a_rate_card(), a_project("vmu.vision"))
+    seed(sql_store, a_share(CENTER, cores(16, 16), parent=None), a_share("vmu", cores(0), borrowing=cores(16, 16)))
+    seed(sql_store, a_share("vmu.vision", cores(0), borrowing=cores(16, 16), parent="vmu"))
+    award(sql_store)
+    return sql_store
+
+
+def booking_of(number: int, *nodes: str, begins: int = NOW + HOUR) -> Callable[[Office], BookingView | Refused]:
+    """Book the nodes, or any one of the pool's, for an hour."""
+    plan = BookingPlan(
+        id=booking_id(number),
+        name="",
+        pool=POOL,
+        nodes=tuple(map(NodeId, nodes)),
+        node_count=None if nodes else 1,
+        begins=Seconds(begins),
+        ends=Seconds(begins + HOUR),
+        project=ProjectId("vmu.vision"),
+        kind=BookingKind.COURSE,
+        displaces=False,
+    )
+    return lambda office: book(office, center_admin(), plan, DEFAULT_POLICY, now=NOW)
+
+
+def kept(store: SqlStore) -> list[Booking]:
+    return list(store.read(lambda office: office.bookings.page(BookingFilter(), after="", limit=100)))
+
+
+def refusals(outcomes: list[BookingView | Refused]) -> list[type]:
+    return [type(reason) for outcome in outcomes if isinstance(outcome, Refused) for reason in outcome.reasons]
+
+
+def test_of_many_who_book_a_node_at_once_one_gets_it(machines: SqlStore) -> None:
+    outcomes = at_once(lambda one: machines.transact(booking_of(one + 1, "n1", f"n{one % 3 + 2}", begins=NOW + one)))
+    assert refusals(outcomes) == [BookingOverlaps] * (THREADS - 1)
+    assert len(kept(machines)) == 1
+
+
+def test_many_who_book_any_node_at_once_get_one_each_while_there_are_some(machines: SqlStore) -> None:
+    outcomes = at_once(lambda one: machines.transact(booking_of(one + 1)))
+    assert refusals(outcomes) == [TooFewNodesFree] * (THREADS - 4)
+    assert sorted(booking.nodes for booking in kept(machines)) == [(f"n{number}",) for number in range(1, 5)]
+
+
+def planned(store: SqlStore) -> tuple[Plan, Snapshot]:
+    """Have a request wait that takes all nodes for two hours; return the plan to place it, and what it was made of."""
+    request = a_request(1, worker=cores(3, 2), workers_min=4, walltime_seconds=2 * HOUR)
+    store.transact(lambda office: office.requests.add(request))
+    snapshot = Snapshot().with_facts(store.facts(BEGINNING).facts)
+    plan = decide(snapshot, NOW)
+    assert [placement.request.id for placement in plan.placements] == [request.id]
+    return plan, snapshot
+
+
+def test_what_is_just_being_placed_is_in_the_way_of_a_booking(machines: SqlStore) -> None:
+    plan, snapshot = planned(machines)
+
+    def place(office: Office) -> object:
+        return apply(office, plan, snapshot, now=NOW)
+
+    def reserve(office: Office) -> object:
+        return booking_of(1, "n2")(office)
+
+    placed, booked = in_the_meantime(machines, place, reserve)
+    assert isinstance(placed, Applied)
+    assert placed.placed == (request_id(1),)
+    assert isinstance(booked, Refused)
+    gone = NOW + 2 * HOUR + DEFAULT_POLICY.termination_slack_seconds
+    assert booked.reasons == (BookedWorkRuns(clusters=1, earliest=Seconds(gone)),)
+
+
+def test_nothing_is_placed_on_nodes_that_were_booked_after_the_plan_was_made(machines: SqlStore) -> None:
+    plan, snapshot = planned(machines)
+
+    def place(office: Office) -> object:
+        return apply(office, plan, snapshot, now=NOW)
+
+    def reserve(office: Office) -> object:
+        return booking_of(1, "n2")(office)
+
+    booked, placed = in_the_meantime(machines, reserve, place)
+    assert isinstance(booked, BookingView)
+    assert placed == Applied(turned_away=(request_id(1),))
+    request = machines.read(lambda office: office.requests.get(request_id(1)))
+    assert request is not None
+    assert request.state is State.PENDING
+
+
+def test_a_booking_after_the_end_of_what_is_being_placed_is_not_in_its_way(machines: SqlStore) -> None:
+    plan, snapshot = planned(machines)
+    gone = NOW + 2 * HOUR + DEFAULT_POLICY.termination_slack_seconds
+    assert isinstance(machines.transact(booking_of(1, "n2", begins=gone)), BookingView)
+    assert machines.transact(apply, plan, snapshot, now=NOW).placed == (request_id(1),)
 
 
 def a_machine(capacity: Resources) -> NodePlan:

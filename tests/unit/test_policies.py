@@ -34,6 +34,7 @@ MAY = {
     Who.ANYBODY: EVERYBODY,
     Who.CALLER: EVERYBODY,
     Who.MEMBER: {"owner", "colleague", "dean", "center"},
+    Who.MEMBER_OR_CENTER: {"owner", "colleague", "dean", "center"},
     Who.OWNER: {"owner"},
     Who.OWNER_OR_ADMIN: {"owner", "dean", "center"},
     Who.SELF_OR_ADMIN: {"owner", "dean", "center"},
