@@ -2,14 +2,15 @@
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from api.paging import REQUEST_PLACE, PageQuery
-from api.schemas.shape import Choice, Closed, Moment, Name, Open, ProjectName, Slug
+from api.schemas.shape import PRINTABLE, Choice, Closed, Moment, Open, ProjectName, Slug
 from operations.bookings import BookingPlan, BookingView
 from operations.ports.store import BookingFilter
 from registry.ids import BookingId, NodeId, PoolId, ProjectId, Seconds
 from scheduler.bookings import MOST_BOOKED_NODES, BookingKind, until
+from scheduler.requests import NAME_LENGTH
 
 BOOKING_PLACE: Final = REQUEST_PLACE
 """Where a list of bookings, by their begin, goes on."""
@@ -21,7 +22,7 @@ class BookingIn(Closed):
     `displace` ends what still runs there when it begins, which only maintenance may.
     """
 
-    name: Name = Field(examples=["Machine learning, class 2"])
+    name: Annotated[str, StringConstraints(max_length=NAME_LENGTH, pattern=PRINTABLE)] = ""
     pool: Slug = Field(examples=["main"])
     nodes: list[Slug] = Field(default_factory=list, max_length=MOST_BOOKED_NODES, examples=[["n1", "n2"]])
     node_count: int | None = Field(default=None, ge=1, le=MOST_BOOKED_NODES, description="The center chooses which.")

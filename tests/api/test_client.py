@@ -18,6 +18,7 @@ from haidang.errors import (
     WaitedTooLongError,
 )
 
+from tests.builders import NOW
 from tests.fronts import Front
 from tests.served import a_client, served
 
@@ -259,3 +260,46 @@ def test_any_other_call_of_the_center_can_be_made(url: str) -> None:
     with a_client(url, "root") as root:
         made = root.call("POST", "/v1/institutions", {"id": "cmu", "name": "City Museum", "kind": "department"})
         assert root.call("GET", f"/v1/institutions/{made['id']}") == made
+
+
+# Bookings
+
+
+@pytest.fixture
+def root(url: str) -> Iterator[Client]:
+    with a_client(url, "root") as client:
+        yield client
+
+
+def test_nodes_are_booked_listed_named_by_a_request_and_given_back(root: Client, alice: Client) -> None:
+    lesson = root.bookings.book(["n1"], "2h", begins=NOW + 3600, project="vmu.vision", name="Learning")
+    assert (lesson.nodes, lesson.begins, lesson.until) == (("n1",), NOW + 3600, NOW + 3 * 3600)
+    assert (lesson.kind, lesson.project, lesson.displaces) == ("course", "vmu.vision", False)
+    assert list(alice.bookings.list(pool="main")) == [lesson] == [alice.bookings.get(lesson.id)]
+    assert alice.submit(workers=1, walltime="2h", booking=lesson.id).booking == lesson.id
+    with pytest.raises(InvalidError, match="2 h are left"):
+        alice.submit(workers=1, walltime="3h", booking=lesson.id)
+    released = alice.bookings.release(lesson.id)
+    assert (released.released, released.until) == (NOW, NOW)
+    assert list(alice.bookings.list()) == []
+    assert list(alice.bookings.list(over=True)) == [released] == [alice.bookings.release(lesson.id)]
+
+
+def test_the_center_chooses_nodes_for_maintenance_which_is_no_projects(url: str, front: Front) -> None:
+    with Client(url, "root-secret", project="vmu.vision", language="en") as root:
+        lasting = root.bookings.book(1, "30d", kind="maintenance", begins=NOW, displace=True)
+        assert (lasting.nodes, lasting.project, lasting.displaces) == (("n1",), None, True)
+        front.clock.time = lasting.ends
+        assert root.bookings.book(1, "1h", begins=lasting.ends).project == "vmu.vision"
+
+
+def test_who_does_not_run_the_center_books_nothing(alice: Client, root: Client) -> None:
+    with pytest.raises(ForbiddenError, match="administrator of the center"):
+        alice.bookings.book(1, "1h", begins=NOW + 60, project="vmu.vision")
+    with pytest.raises(InvalidError, match="Name the project"):
+        root.bookings.book(1, "1h", begins=NOW + 60)
+    with pytest.raises(ArgumentError, match="begins"):
+        root.bookings.book(1, "1h", begins="soon")
+    root.bookings.book(1, "1h", begins=NOW + 60, project="vmu.vision")
+    with pytest.raises(ConflictError, match="ask for fewer or choose another time"):
+        root.bookings.book(1, "1h", begins=NOW + 60, project="vmu.vision")

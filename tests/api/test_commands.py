@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from haidang.amounts import write_seconds
-from haidang.commands import main
+from haidang.commands import OURS, main
 
 from operations.metering import settle
 from scheduler.observed import Cause
@@ -162,7 +162,7 @@ def test_help_is_in_both_languages_and_names_what_others_add(alice: Terminal) ->
     assert "Run a center on this machine." in alice.told("--help")
     assert "Exit codes" in alice.told("--help")
     assert "Xin một cụm Dask" in alice.told("submit", "--language", "vi", "--help")
-    assert "help_" not in "".join(alice.told(name, "--help") for name in ("submit", "queue", "why", "usage", "cancel"))
+    assert "help_" not in "".join(alice.told(name, "--help") for name in OURS)
     assert alice.run("dance").exit_code == 2
 
 
@@ -279,3 +279,52 @@ def test_help_tells_the_choices_and_the_defaults_of_the_center(alice: Terminal, 
     assert all(one.value in told for one in RequestClass)
     assert write_seconds(DEFAULT_IDLE_SECONDS) in told
     assert "'default'" in told
+
+
+def test_nodes_are_booked_listed_and_given_back(alice: Terminal) -> None:
+    root = Terminal(alice.settings["HAIDANG_URL"], "root")
+    asked = ("--nodes", "n1", "--begins", "2027-01-15 17:00", "--lasts", "2h", "--project", "vmu.vision")
+    booking = root.told("book", *asked, "--name", "Learning").strip()
+    heading, row = alice.told("bookings").splitlines()
+    assert heading.split("  ")[0] == "BOOKING"
+    assert re.split("  +", row) == [
+        booking, "17:00 on 15/01/2027", "19:00 on 15/01/2027", "course", "vmu.vision", "main", "n1", "Learning",
+    ]  # fmt: skip
+    eve = Terminal(alice.settings["HAIDANG_URL"], "eve")
+    assert "vmu" not in eve.told("bookings")
+    assert "Learning" not in eve.told("bookings", "--language", "vi")
+    request = json.loads(alice.told("submit", "--workers", "1", "--booking", booking, "--json"))
+    assert request["booking"] == booking
+    assert alice.told("release-booking", booking) == (
+        f"Booking {booking} holds its nodes no longer, since 15:00 on 15/01/2027 (UTC+7).\n"
+    )
+    assert alice.told("bookings") == "Nothing is booked.\n"
+    assert [one["id"] for one in json.loads(alice.told("bookings", "--all", "--pool", "main", "--json"))] == [booking]
+    maintained = json.loads(root.told("book", "--nodes", "1", "--begins", "2027-01-15 17:00", "--lasts", "1h",
+                                      "--kind", "maintenance", "--displace", "--json"))  # fmt: skip
+    assert (maintained["nodes"], maintained["displaces"], maintained["name"]) == (["n1"], True, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--nodes", "n1"], 2, "--lasts"),
+        (["--nodes", "n1", "--lasts", "soon"], 2, "--lasts: 'soon' is not a length of time"),
+        (["--nodes", "n1", "--lasts", "1h", "--begins", "soon"], 2, "--begins: 'soon' is not a moment"),
+        (["--nodes", "n1", "--lasts", "60d", "--begins", "2027-01-16"], 1, "--project: Name the project"),
+        (["--nodes", "n1", "--lasts", "60d", "--begins", "2027-01-16"], 1, "--lasts: You asked for 60 d"),
+        (["--nodes", "N 1", "--lasts", "1h"], 1, "--nodes: it has to be small letters"),
+        (["--nodes", "0", "--lasts", "1h"], 1, "--nodes: at least 1"),
+        (["--nodes", "1", "--lasts", "1h", "--kind", "party"], 1, "--kind: one of course, competition"),
+        (["--nodes", "1", "--lasts", "1h", "--begins", "2020-01-01"], 1, "--begins: "),
+    ],
+    ids=repr,
+)
+def test_what_cannot_be_booked_names_the_option(
+    alice: Terminal, arguments: Sequence[str], code: int, words: str
+) -> None:
+    root = Terminal(alice.settings["HAIDANG_URL"], "root")
+    result = root.run("book", *arguments)
+    assert result.exit_code == code, result.output
+    assert words in result.stderr
+    assert "Traceback" not in result.output

@@ -1,6 +1,6 @@
 """What people write as times, sizes, cores and workers is read exactly, or refused by name."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -8,6 +8,7 @@ from haidang.amounts import (
     as_written,
     read_bytes,
     read_millicores,
+    read_moment,
     read_seconds,
     read_workers,
     write_bytes,
@@ -147,3 +148,29 @@ def test_numbers_and_moments_are_written_as_the_language_does() -> None:
     assert write_number(Decimal("1234567.5"), 2, vietnamese) == "1.234.567,50"
     assert as_written("0.54", vietnamese) == "0,54"
     assert (write_time(0, ENGLISH), write_time(0, vietnamese)) == ("07:00 on 01/01/1970", "07:00 ngày 01/01/1970")
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-11-26 07:00", 1_795_651_200),
+        (" 2026-11-26T07:00:00 ", 1_795_651_200),
+        ("2026-11-26 00:00Z", 1_795_651_200),
+        ("2026-11-26 09:00+09:00", 1_795_651_200),
+        ("2026-11-26", 1_795_651_200 - 7 * 3600),
+        (datetime(2026, 11, 26, 7), 1_795_651_200),  # noqa: DTZ001 - what names no zone is the case
+        (datetime(2026, 11, 26, tzinfo=UTC), 1_795_651_200),
+        (1_795_651_200, 1_795_651_200),
+    ],
+)
+def test_a_moment_is_read_by_the_citys_clock_unless_it_says_otherwise(
+    written: str | int | datetime, moment: int
+) -> None:
+    assert read_moment(written, "begins", ENGLISH) == moment
+
+
+@pytest.mark.parametrize("written", ["", "tomorrow", "07:00", "26/11/2026", True, -1])
+def test_what_is_no_moment_is_refused_by_name(written: str | int) -> None:
+    with pytest.raises(ArgumentError, match=r"begins: .* is not a moment") as refused:
+        read_moment(written, "begins", ENGLISH)
+    assert refused.value.argument == "begins"

@@ -75,7 +75,7 @@ def test_what_is_left_out_of_a_wish_is_left_to_the_center() -> None:
 
 
 def test_everything_in_a_wish_is_asked_for() -> None:
-    wish = Wish(gpus={"a100": 1}, idle="5m", head=(2, "4GiB"), request_class="normal", environment="torch")
+    wish = Wish(gpus={"a100": 1}, idle="5m", head=(2, "4GiB"), request_class="normal", environment="torch", booking="b")
     body = wish.body("vmu.vision", "main", Words("en"))
     assert body["worker"] == {"millicores": 1000, "memory": 2 * 1024**3, "gpus": {"a100": 1}}
     assert body["head"] == {"millicores": 2000, "memory": 4 * 1024**3}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeGuard
@@ -12,6 +13,7 @@ from haidang.words import Words
 Cores = int | float | str | Decimal
 Bytes = int | str
 Walltime = int | str | timedelta
+Moment = int | str | datetime
 Workers = int | str | tuple[int, int]
 
 CLOCK: Final = timezone(timedelta(hours=7))
@@ -47,6 +49,25 @@ def read_seconds(value: Walltime, argument: str, words: Words) -> int:
     elif _is_whole(value):
         seconds = value
     return _whole_positive(seconds, argument, "bad_time", value, words)
+
+
+def read_moment(value: Moment, argument: str, words: Words) -> int:
+    """Return a moment in whole seconds since 1970: `2026-11-26 07:00`, a datetime, or those seconds as a number.
+
+    What names no zone is a time of the city's clock.
+
+    Raises:
+        ArgumentError: it is none of these.
+    """
+    moment: datetime | None = value if isinstance(value, datetime) else None
+    if isinstance(value, str):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(value.strip())
+    elif _is_whole(value) and value >= 0:
+        return value
+    if moment is None:
+        raise ArgumentError(argument, words("bad_moment", argument=argument, value=value))
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=CLOCK)).timestamp())
 
 
 def read_bytes(value: Bytes, argument: str, words: Words) -> int:

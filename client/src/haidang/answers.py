@@ -48,6 +48,7 @@ class Request(Answer):
     pool: str
     request_class: str = Field(alias="class")
     environment: str
+    booking: str | None = None
     worker: Amounts
     head: Amounts = Amounts()
     workers: WorkerRange
@@ -75,6 +76,26 @@ class Request(Answer):
     def workers_ready(self) -> int:
         """How many of its workers answer; known of a single request, a list does not tell it."""
         return sum(process.ready for process in self.processes if process.part != "head")
+
+
+class Booking(Answer):
+    """Nodes that are fixed in advance from `begins` until `until`, in seconds since 1970, in UTC.
+
+    `project` is whose work may use them: None under maintenance, and where you may not know. `until` is before `ends`
+    if the nodes were given back early.
+    """
+
+    id: str
+    name: str = ""
+    pool: str
+    nodes: tuple[str, ...]
+    begins: int
+    ends: int
+    until: int
+    kind: str
+    project: str | None = None
+    displaces: bool = False
+    released: int | None = None
 
 
 class ToldReason(Answer):

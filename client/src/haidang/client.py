@@ -8,12 +8,14 @@ import secrets
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
 from haidang.answers import ClusterState, Connection, Event, Explanation, Log, Named, Page, Request, Statement
+from haidang.bookings import Bookings
 from haidang.clusters import Approach, Cluster, warm_up
 from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning, SettingsError
 from haidang.following import follow, so_far
@@ -96,6 +98,7 @@ class Client:
         pool: str | None = None,
         request_class: str | None = None,
         environment: str | None = None,
+        booking: str | None = None,
         head: tuple[Cores, Bytes] | None = None,
         name: str = "",
         key: str | None = None,
@@ -104,8 +107,9 @@ class Client:
 
         `workers` are the least, which stay until the end, and the most; each has `cores`, `memory` and `gpus`. It ends
         after `walltime` at the latest, or when nobody used it for `idle`. `project` and `pool` may be left out where
-        there is one to choose. `head` is what the Dask scheduler gets, by default what suits the workers. Submitted
-        again with the same `key`, it is the same request; without one, only this call's own retries share a key.
+        there is one to choose. `head` is what the Dask scheduler gets, by default what suits the workers. With a
+        `booking` it runs on the nodes of that booking and in its time. Submitted again with the same `key`, it is the
+        same request; without one, only this call's own retries share a key.
 
         Raises:
             ArgumentError: an amount cannot be read, or a project or pool has to be chosen.
@@ -121,6 +125,7 @@ class Client:
             head=head,
             request_class=request_class,
             environment=environment,
+            booking=booking,
             name=name,
         )
         return self._submit(wish, project, pool, key)
@@ -134,7 +139,7 @@ class Client:
     ) -> Iterator[Request]:
         """Yield the requests that you may see, the newest first; pages are fetched as they are reached."""
         wanted: dict[str, str | int | None] = {"state": state, "project": project, "mine": "true" if mine else None}
-        for told in self._items("/v1/requests", wanted):
+        for told in self._transport.items("/v1/requests", wanted):
             yield self._transport.read(Request, told)
 
     def cancel(self, request_id: str) -> Request:
@@ -173,7 +178,7 @@ class Client:
 
     def clusters(self) -> Iterator[ClusterState]:
         """Yield the clusters that you may see, the newest first, each with how many of its workers run."""
-        for told in self._items("/v1/clusters", {}):
+        for told in self._transport.items("/v1/clusters", {}):
             yield self._transport.read(ClusterState, told)
 
     def cluster(
@@ -189,6 +194,7 @@ class Client:
         pool: str | None = None,
         request_class: str | None = None,
         environment: str | None = None,
+        booking: str | None = None,
         head: tuple[Cores, Bytes] | None = None,
         name: str = "",
         progress: bool = True,
@@ -216,6 +222,7 @@ class Client:
             head=head,
             request_class=request_class,
             environment=environment,
+            booking=booking,
             name=name,
         )
         request = self._submit(wish, project, pool, None)
@@ -253,7 +260,13 @@ class Client:
         told = self._transport.get(f"/v1/clusters/{segment(request_id)}/connection")
         return self._transport.read(Connection, told)
 
-    # accounts and everything else
+    # bookings, accounts and everything else
+
+    @property
+    def bookings(self) -> Bookings:
+        """The nodes that are fixed in advance, for a course, say, or for maintenance."""
+        only_pool = partial(self._only_one, "pool", "/v1/pools")
+        return Bookings(self._transport, self.words, project=self.project, only_pool=only_pool)
 
     def usage(self, project: str | None = None) -> Statement:
         """Return the bill of a project: what it was awarded, what it holds, what it used and paid."""
@@ -305,22 +318,13 @@ class Client:
     def _do(self, request_id: str, what: str) -> Request:
         return self._transport.read(Request, self._transport.post(f"{_path(request_id)}/{what}", repeatable=True))
 
-    def _items(self, path: str, params: Params) -> Iterator[object]:
-        cursor: str | None = None
-        while True:
-            page = self._transport.read(Page, self._transport.get(path, {**params, "cursor": cursor}))
-            yield from page.items
-            cursor = page.next
-            if cursor is None:
-                return
-
     def _project(self, given: str | None) -> str:
         return given or self.project or self._only_one("project", "/v1/projects")
 
     def _only_one(self, argument: str, path: str) -> str:
         """Return the id of the only thing in a list: who has one project, or one pool to use, need not name it."""
         if argument not in self._only_ones:
-            ids = [self._transport.read(Named, told).id for told in self._items(path, {})]
+            ids = [self._transport.read(Named, told).id for told in self._transport.items(path, {})]
             if len(ids) != 1:
                 name = "choose_one" if ids else "none_to_choose"
                 raise ArgumentError(argument, self.words(name, argument=argument, choices=", ".join(ids)))

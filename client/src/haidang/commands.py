@@ -24,6 +24,9 @@ OURS: Final[Mapping[str, str]] = {
     "hold": "haidang.asking",
     "release": "haidang.asking",
     "usage": "haidang.reading",
+    "bookings": "haidang.booking",
+    "book": "haidang.booking",
+    "release-booking": "haidang.booking",
 }
 
 
@@ -35,7 +38,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         if cmd_name in OURS:
-            command: click.Command = getattr(import_module(OURS[cmd_name]), cmd_name)
+            command: click.Command = getattr(import_module(OURS[cmd_name]), cmd_name.replace("-", "_"))
             return command
         return next((added.load() for added in _added() if added.name == cmd_name), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,10 +23,17 @@ class Option:
 
 
 OPTIONS: Final[Mapping[str, Option]] = {
+    "begins": Option("--begins"),
+    "booking": Option("--booking"),
     "class": Option("--class"),
+    "displace": Option("--displace"),
+    "ends": Option("--lasts"),
     "environment": Option("--environment", form="form_id"),
     "idle_seconds": Option("--idle", write_seconds),
+    "kind": Option("--kind"),
     "name": Option("--name", form="form_name"),
+    "node_count": Option("--nodes"),
+    "nodes": Option("--nodes", form="form_id"),
     "pool": Option("--pool", form="form_id"),
     "project": Option("--project", form="form_project"),
     "walltime_seconds": Option("--walltime", write_seconds),
@@ -39,6 +47,9 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "workers.min": Option("--workers"),
 }
 """By the field of a request that a reason is about, with the resource behind it where the reason names one."""
+
+_IN_A_LIST: Final = re.compile(r"\.\d+$")
+"""The place of one thing in a list, which is given as one option."""
 
 _RESOURCES: Final[Mapping[str, tuple[Callable[[Amounts], int], Callable[[int], str]]]] = {
     "cpu": (lambda worker: worker.millicores, write_cores),
@@ -73,7 +84,8 @@ def made_up(needs: Iterable[Mapping[str, object]], least: int, worker: Amounts, 
 
 def _told(reason: Reason, words: Words) -> str:
     resource, _, _ = str(reason.numbers.get("resource")).partition("/")
-    option = OPTIONS.get(f"{reason.field}.{resource}") or OPTIONS.get(str(reason.field))
+    field = _IN_A_LIST.sub("", str(reason.field))
+    option = OPTIONS.get(f"{field}.{resource}") or OPTIONS.get(field)
     if option is None:
         return reason.sentence
     flaw, bound = f"flaw_{reason.numbers.get('problem')}", reason.numbers.get("bound")

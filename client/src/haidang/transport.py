@@ -8,7 +8,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from typing import Final, TypeVar
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import ValidationError
 
-from haidang.answers import Answer
+from haidang.answers import Answer, Page
 from haidang.errors import ClosedError, NoCenterError, RefusedError, UnreachableError, refusal
 from haidang.words import Words
 
@@ -113,6 +113,16 @@ class Transport:
         request = self._http.build_request(method, path, params=asked, json=body, headers=dict(headers or {}))
         with self._breaking_silence():
             return self._answer(self._insist(request, ATTEMPTS if repeatable else 1))
+
+    def items(self, path: str, params: Params) -> Iterator[object]:
+        """Yield what a list has; its pages are fetched as they are reached."""
+        cursor: str | None = None
+        while True:
+            page = self.read(Page, self.get(path, {**params, "cursor": cursor}))
+            yield from page.items
+            cursor = page.next
+            if cursor is None:
+                return
 
     def read(self, kind: type[A], told: object) -> A:
         """Return what the center told, as an object or as JSON text, as an answer of that kind.

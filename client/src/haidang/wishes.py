@@ -32,6 +32,7 @@ class Wish:
     head: tuple[Cores, Bytes] | None = None
     request_class: str | None = None
     environment: str | None = None
+    booking: str | None = None
     name: str = ""
 
     def body(self, project: str, pool: str, words: Words) -> dict[str, object]:
@@ -59,6 +60,8 @@ class Wish:
             asked["class"] = self.request_class
         if self.environment is not None:
             asked["environment"] = self.environment
+        if self.booking is not None:
+            asked["booking"] = self.booking
         return asked
 
 
