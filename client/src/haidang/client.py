@@ -226,13 +226,7 @@ class Client:
             name=name,
         )
         request = self._submit(wish, project, pool, None)
-        try:
-            return self._open(request.id, progress=progress, patience_seconds=patience_seconds, owned=True)
-        except BaseException as error:
-            # Nobody would use it: a Ctrl-C, a mismatch, too long a wait.
-            if not isinstance(error, EndedError):
-                self._take_back(request.id)
-            raise
+        return self._open_or_take_back(request.id, progress=progress, patience_seconds=patience_seconds)
 
     def connect(self, request_id: str, *, progress: bool = True, patience: Walltime | None = None) -> Cluster:
         """Wait until a cluster that was submitted runs, and connect to it; closing it leaves the cluster running.
@@ -306,12 +300,21 @@ class Client:
             approach.give_up()
             raise
 
+    def _open_or_take_back(self, request_id: str, *, progress: bool, patience_seconds: float | None) -> Cluster:
+        try:
+            return self._open(request_id, progress=progress, patience_seconds=patience_seconds, owned=True)
+        except BaseException as error:
+            # Nobody would use it: a Ctrl-C, a mismatch, too long a wait.
+            if not isinstance(error, EndedError):
+                self._take_back(request_id)
+            raise
+
     def _take_back(self, request_id: str) -> None:
         """Cancel what nobody waits for any more, and say so: somebody pressed Ctrl-C and wonders what happens."""
         try:
             self.cancel(request_id)
         except HaidangError as problem:
-            warnings.warn(self.words("left_running", id=request_id, problem=problem), HaidangWarning, stacklevel=3)
+            warnings.warn(self.words("left_running", id=request_id, problem=problem), HaidangWarning, stacklevel=4)
         else:
             sys.stderr.write(self.words("cancelled", id=request_id) + "\n")
 
