@@ -1,9 +1,12 @@
 """Requests over HTTP: asked for, shown, held, cancelled and explained."""
 
+import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from api.schemas.requests import RequestIn
 from registry.resources import GIB, MIB
 from tests.builders import NOW
 from tests.fronts import Front, a_body, person_id
@@ -104,6 +107,18 @@ def test_a_repeated_key_gets_its_first_answer_even_once_it_runs(front: Front) ->
     later = client.post("/v1/requests", json=a_body(), headers=key).json()
     assert (later["id"], later["state"], later["phase"]) == (first.json()["id"], "placed", "starting")
     assert len(client.get("/v1/requests").json()["items"]) == 1
+
+
+def test_a_request_without_a_booking_has_the_fingerprint_that_it_had_before_there_were_any() -> None:
+    meant = json.loads(RequestIn.model_validate(a_body()).model_dump_json(by_alias=True))
+    assert meant.pop("booking") is None
+    before = sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
+    asked = RequestIn.model_validate(a_body()).replay("7f3a")
+    assert asked is not None
+    assert asked.fingerprint == before
+    booked = RequestIn.model_validate(a_body(booking="a" * 26)).replay("7f3a")
+    assert booked is not None
+    assert booked.fingerprint != before
 
 
 def test_a_key_with_another_body_is_refused_and_belongs_to_one_person(front: Front) -> None:

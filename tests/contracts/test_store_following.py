@@ -8,15 +8,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from operations.ports.store import Claim, Store, Work
+from operations.ports.store import BookingFilter, Claim, Store, Work
 from quotas.ledger import Bearer, EntryKey, hold_entry, release_entry
-from registry.ids import BEGINNING, AllocationId, Mark, MicroCredits, NodeId, ProjectId, RequestId, Seconds, ShareId
+from registry.ids import (
+    BEGINNING,
+    AllocationId,
+    BookingId,
+    Mark,
+    MicroCredits,
+    NodeId,
+    ProjectId,
+    RequestId,
+    Seconds,
+    ShareId,
+)
 from scheduler.clusters import Process
 from scheduler.facts import DayOfUse
 from scheduler.requests import End, Request, RequestClass, State
 from scheduler.snapshot import Snapshot
 from store.memory import MemoryStore
-from tests.builders import ALICE, CENTER, NOW, POOL, a_node, a_request, a_share, a_slot, cores, request_id, tags
+from tests.builders import (
+    ALICE,
+    CENTER,
+    NOW,
+    POOL,
+    a_booking,
+    a_node,
+    a_request,
+    a_share,
+    a_slot,
+    cores,
+    request_id,
+    tags,
+)
 from tests.databases import PostgresqlServer, SqliteFiles, opened
 from tests.seeding import A_POOL, a_project, award, seed
 
@@ -108,6 +132,21 @@ def end(work: Work, request: RequestId) -> None:
     assert work.requests.swap(before, replace(before, state=State.ENDED, end=End.CANCELLED, ended=NOW))
 
 
+def book(work: Work, request: RequestId) -> None:
+    last = work.bookings.page(BookingFilter(), after="", limit=10_000)[-1:]
+    begins = Seconds(max(NOW, *(one.ends for one in last)) if last else NOW)
+    if work.bookings.get(BookingId(request)) is not None:
+        raise Undone
+    work.bookings.add(replace(a_booking(), id=BookingId(request), begins=begins, ends=Seconds(begins + 9)))
+
+
+def unbook(work: Work, request: RequestId) -> None:
+    before = work.bookings.get(BookingId(request))
+    if before is None or before.released is not None:
+        raise Undone
+    assert work.bookings.swap(before, replace(before, released=NOW, released_by=ALICE))
+
+
 def claim() -> Claim:
     return Claim(project=ProjectId(PROJECT), pool=POOL, nodes=((NodeId("n1"), SHAPE),))
 
@@ -116,7 +155,7 @@ def bearer(request: RequestId) -> Bearer:
     return Bearer(allocation=AllocationId("alloc-" + PROJECT), request=request, tags=tags(PROJECT))
 
 
-STEPS = {"place": place, "record": record, "settle": settle, "end": end}
+STEPS = {"place": place, "record": record, "settle": settle, "end": end, "book": book, "unbook": unbook}
 STORIES = st.lists(
     st.tuples(st.sampled_from(["submit", *STEPS]), st.integers(0, 5), st.booleans(), st.booleans()), max_size=25
 )
