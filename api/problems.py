@@ -89,6 +89,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.BookingNotOfProject: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.BookingOfOtherPool: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.BookingOver: HTTPStatus.UNPROCESSABLE_ENTITY,
+    engine.BookingNotBegun: HTTPStatus.CONFLICT,
     engine.BookingOverlaps: HTTPStatus.CONFLICT,
     engine.BookingTooLong: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.BookingTooShort: HTTPStatus.UNPROCESSABLE_ENTITY,

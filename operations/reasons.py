@@ -32,6 +32,7 @@ from scheduler.reasons import (
     BeyondClassShare,
     BookedWorkRuns,
     BookingNodeUnknown,
+    BookingNotBegun,
     BookingNotOfProject,
     BookingOfOtherPool,
     BookingOver,
@@ -244,6 +245,7 @@ Reason = (
     | BookingNodeUnknown
     | BookingNotOfProject
     | BookingOfOtherPool
+    | BookingNotBegun
     | BookingOver
     | BookingOverlaps
     | BookingTooLong

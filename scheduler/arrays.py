@@ -15,7 +15,7 @@ from quotas.rates import RateRule, price_of_all
 from quotas.tree import Share
 from registry.axes import PLENTY, Axes, Bools, Ints
 from registry.centers import Node, NodeState
-from registry.ids import AllocationId, PersonId, PoolId, ProjectId, RequestId, ShareId
+from registry.ids import AllocationId, BookingId, PersonId, PoolId, ProjectId, RequestId, ShareId
 from registry.resources import Resources
 from scheduler.clusters import Process
 from scheduler.facts import DayOfUse
@@ -31,14 +31,16 @@ NOWHERE: Final = -1
 
 # The columns of a pending request; the total of its gang follows.
 POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
-SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED = range(9, 16)
-TOTAL: Final = 16
+SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT = range(9, 17)
+TOTAL: Final = 17
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
 NODE, COUNTED_SINCE, ENDING, DEADLINE = 6, 7, 8, 9
 SHAPE_OF_PROCESS: Final = 10
 
+Spot = tuple[PoolId, BookingId | None]
+"""Where requests may go: to the nodes of a pool, or to those of a booking there."""
 Vertex = tuple[ShareId, PoolId]
 ByPerson = tuple[PersonId, RequestClass]
 Shape = tuple[PoolId, Resources, Resources, int]
@@ -79,6 +81,8 @@ class Ground:
         self.row_of: Final = {node: row for row, node in enumerate(self.ids)}
         rows = [_free(node, axes) for node in self.nodes.values()]
         self.free: Final[Ints] = np.array(rows, dtype=np.int64).reshape(-1, axes.width)
+        whole = [axes.row(node.capacity, _places(node)) for node in self.nodes.values()]
+        self.capacity: Final[Ints] = np.array(whole, dtype=np.int64).reshape(-1, axes.width)
         self.ready: Final[Bools] = np.array([_is_ready(node) for node in self.nodes.values()], dtype=bool)
 
     def with_nodes(self, changed: Iterable[Node], axes: Axes) -> Ground:
@@ -87,9 +91,11 @@ class Ground:
         if not news.keys() <= self.nodes.keys():
             return Ground((self.nodes | news).values(), axes)
         after = copy(self)
-        after.nodes, after.free, after.ready = self.nodes | news, self.free.copy(), self.ready.copy()  # type: ignore[misc]
+        after.nodes, after.ready = self.nodes | news, self.ready.copy()  # type: ignore[misc]
+        after.free, after.capacity = self.free.copy(), self.capacity.copy()  # type: ignore[misc]
         for node in news.values():
             after.free[self.row_of[node.id]] = _free(node, axes)
+            after.capacity[self.row_of[node.id]] = axes.row(node.capacity, _places(node))
             after.ready[self.row_of[node.id]] = _is_ready(node)
         return after
 
@@ -99,6 +105,7 @@ class Names:
 
     def __init__(self) -> None:
         self.pools: Final[Numbers[PoolId]] = Numbers()
+        self.spots: Final[Numbers[Spot]] = Numbers()
         self.vertices: Final[Numbers[Vertex]] = Numbers()
         self.payers: Final[Numbers[ProjectId]] = Numbers()
         self.by_person: Final[Numbers[ByPerson]] = Numbers()
@@ -238,6 +245,7 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
         names.shapes.of(shape),
         names.priced.of(Priced(shape, request.walltime_seconds, request.request_class)),
         request.promise.starts if request.promise else 0,
+        names.spots.of((request.pool, request.booking)),
         *axes.row(request.gang_total(), request.workers_min + 1),
     )
 
@@ -253,6 +261,10 @@ def _belongs(request: Request, names: Names) -> tuple[int, ...]:
     )
 
 
+def _places(node: Node) -> int:
+    return PLENTY if node.places is None else node.places
+
+
 def _is_ready(node: Node) -> bool:
     return node.state is NodeState.READY
 
@@ -260,7 +272,7 @@ def _is_ready(node: Node) -> bool:
 def _free(node: Node, axes: Axes) -> tuple[int, ...]:
     if not _is_ready(node):
         return (0,) * axes.width
-    return axes.row(node.free, PLENTY if node.places is None else node.places)
+    return axes.row(node.free, _places(node))
 
 
 def _differs(before: Share, after: Share) -> bool:

@@ -14,10 +14,14 @@ from registry.axes import PLACES, Bools, Ints, within
 from registry.ids import Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD
+from scheduler.bookings import is_over
 from scheduler.fitting import Gang, Packing, place
+from scheduler.floors import Floor
 from scheduler.holdings import Holdings
 from scheduler.policy import WHOLE_PERCENT
 from scheduler.reasons import (
+    BookingNotBegun,
+    BookingOver,
     ClassShareFull,
     HeldByOperator,
     HeldByUser,
@@ -29,12 +33,14 @@ from scheduler.reasons import (
     StartFailed,
     WouldDelayReserved,
 )
-from scheduler.room import Floor, Room
+from scheduler.room import Room
 
 _CODES: Final = (
     HeldByUser.code,
     HeldByOperator.code,
     StartFailed.code,
+    BookingNotBegun.code,
+    BookingOver.code,
     PersonAtClassLimit.code,
     ClassShareFull.code,
     NoShare.code,
@@ -77,7 +83,20 @@ def stopped(room: Room, cells: Ints) -> Ints:
         then = is_at(room, room.promised, cells)
         if then.any():
             bits |= np.where(is_at(room, room.held, cells), _BIT[code], np.where(then, _BIT[SetAside.code], 0))
+    if room.snapshot.bookings or len(room.arrays.names.spots) > len(room.arrays.names.pools):
+        bits |= _out_of_time(room)[cells[:, columns.SPOT]]
     return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
+
+
+def _out_of_time(room: Room) -> Ints:
+    """Return for each spot whether its booking has not begun, or is over."""
+    bits: list[int] = []
+    for _, name in room.arrays.names.spots:
+        booking = room.snapshot.bookings.get(name) if name else None
+        over = name is not None and (booking is None or is_over(booking, room.now))
+        early = booking is not None and booking.begins > room.now
+        bits.append(_BIT[BookingOver.code] * over | _BIT[BookingNotBegun.code] * early)
+    return np.array(bits, dtype=np.int64)
 
 
 def _lacking_quota(room: Room, cells: Ints) -> Ints:
@@ -108,7 +127,7 @@ def _lacking_credit(room: Room, cells: Ints) -> Ints:
 def crowded(room: Room, cells: Ints) -> Ints:
     """Return for each pending request, one row of the queue each, what on the nodes stops it."""
     bits = np.zeros(len(cells), dtype=np.int64)
-    for floor, of in _by_pool(room, cells):
+    for floor, of in _by_spot(room, cells):
         bits[of] = _crowded(room, floor, cells[of])
     return bits
 
@@ -116,21 +135,21 @@ def crowded(room: Room, cells: Ints) -> Ints:
 def maybe_fits(room: Room, cells: Ints) -> Bools:
     """Tell who could start, or be promised a start, as far as sums over nodes tell: nobody else can."""
     result = np.zeros(len(cells), dtype=bool)
-    for floor, of in _by_pool(room, cells):
+    for floor, of in _by_spot(room, cells):
         if not floor.closed:
             needs_no_room = room.may_promise_on(floor) or not room.policy.backfill
             result[of] = True if needs_no_room else _fits_by_sums(room, floor, cells[of])
     return result
 
 
-def _by_pool(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
-    """Yield each pool that some requests are for, and which of them."""
-    pools = cells[:, columns.POOL]
-    if len(cells) and (pools == pools[0]).all():
-        yield room.floor(room.arrays.names.pools.key(int(pools[0]))), slice(None)
+def _by_spot(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
+    """Yield each spot that some requests are for, and which of them."""
+    spots = cells[:, columns.SPOT]
+    if len(cells) and (spots == spots[0]).all():
+        yield room.floor(room.arrays.names.spots.key(int(spots[0]))), slice(None)
         return
-    for number in np.unique(pools):
-        yield room.floor(room.arrays.names.pools.key(int(number))), np.flatnonzero(pools == number)
+    for number in np.unique(spots):
+        yield room.floor(room.arrays.names.spots.key(int(number))), np.flatnonzero(spots == number)
 
 
 def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:

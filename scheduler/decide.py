@@ -64,9 +64,9 @@ def is_answered(decided: Decided, request: Request) -> bool:
         decided.standings.use(request, gang.total, request.walltime_seconds)
         decided.placements.append(room.start(request, gang, packing))
         return True
+    floor = room.floor_for(request)
     if not room.policy.backfill:
-        room.close(request.pool)
-    floor = room.floor(request.pool)
+        room.close(floor)
     first = room.first_start(request, gang) if room.may_promise_on(floor) else None
     if first is not None:
         decided.waits_for[request.id] = NODES_FULL

@@ -9,6 +9,8 @@ from registry.resources import names
 from scheduler.fitting import Crowded, place
 from scheduler.plan import WaitReason
 from scheduler.reasons import (
+    BookingNotBegun,
+    BookingOver,
     ClassShareFull,
     HeldByOperator,
     HeldByUser,
@@ -48,6 +50,16 @@ def _start_failed(_: Room, request: Request) -> Iterator[StartFailed]:
     assert request.trouble is not None, request
     assert request.not_before is not None, request
     yield StartFailed(trouble=request.trouble, until=request.not_before)
+
+
+def _not_begun(room: Room, request: Request) -> Iterator[BookingNotBegun]:
+    assert request.booking is not None, request
+    yield BookingNotBegun(booking=request.booking, begins=room.snapshot.bookings[request.booking].begins)
+
+
+def _booking_over(_: Room, request: Request) -> Iterator[BookingOver]:
+    assert request.booking is not None, request
+    yield BookingOver(booking=request.booking)
 
 
 def _no_share(_: Room, request: Request) -> Iterator[NoShare]:
@@ -109,7 +121,7 @@ def _set_aside(room: Room, request: Request) -> Iterator[SetAside]:
 
 
 def _nodes_full(room: Room, request: Request, promise: Promise | None) -> NodesFull:
-    packing = place(room.gang(request), room.floor(request.pool).timeline.free)
+    packing = place(room.gang(request), room.floor_for(request).timeline.free)
     placeable = packing.placeable if isinstance(packing, Crowded) else request.workers_min + 1
     expected = promise.starts if promise else None
     return NodesFull(pool=request.pool, processes=request.workers_min + 1, placeable=placeable, expected=expected)
@@ -117,7 +129,7 @@ def _nodes_full(room: Room, request: Request, promise: Promise | None) -> NodesF
 
 def _would_delay(room: Room, request: Request) -> Iterator[WouldDelayReserved]:
     """Name the first protected start that the request would delay: the first with which it does not fit any more."""
-    floor, ends, gang = room.floor(request.pool), room.would_end(request), room.gang(request)
+    floor, ends, gang = room.floor_for(request), room.would_end(request), room.gang(request)
     row = room.grants.row(request.project, request.pool)
     starts = sorted(kept.starts for kept in floor.kept if kept.starts < ends and kept.request.id != request.id)
     for at in starts:
@@ -132,6 +144,8 @@ _TELLERS: Final[Mapping[str, Callable[[Room, Request], Iterable[WaitReason]]]] =
     HeldByUser.code: _held_by_user,
     HeldByOperator.code: _held_by_operator,
     StartFailed.code: _start_failed,
+    BookingNotBegun.code: _not_begun,
+    BookingOver.code: _booking_over,
     PersonAtClassLimit.code: _person_at_limit,
     ClassShareFull.code: _class_share_full,
     NoShare.code: _no_share,

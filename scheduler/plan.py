@@ -6,6 +6,8 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import AllocationId, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.reasons import (
+    BookingNotBegun,
+    BookingOver,
     ClassShareFull,
     HeldByOperator,
     HeldByUser,
@@ -23,6 +25,8 @@ WaitReason = (
     HeldByUser
     | HeldByOperator
     | StartFailed
+    | BookingNotBegun
+    | BookingOver
     | PersonAtClassLimit
     | ClassShareFull
     | NoShare

@@ -8,10 +8,11 @@ from registry.ids import NodeId, RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import NODES_FULL, WOULD_DELAY, stopped
 from scheduler.fitting import Gang, Packing, place
+from scheduler.floors import Kept
 from scheduler.ordering import Standings
 from scheduler.plan import Placement
 from scheduler.requests import Promise, Request
-from scheduler.room import Kept, Room
+from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
 
@@ -76,10 +77,10 @@ def _move(decided: Decided, kept: Kept) -> None:
 
 def _keep(decided: Decided, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Kept:
     room = decided.room
-    fits = isinstance(place(gang, room.floor(request.pool).timeline.free), Packing)
+    fits = isinstance(place(gang, room.floor_for(request).timeline.free), Packing)
     decided.waits_for[request.id] = WOULD_DELAY if fits else NODES_FULL
     decided.promises[request.id] = room.keep(request, gang, starts, packing)
-    return room.floor(request.pool).kept[-1]
+    return room.floor_for(request).kept[-1]
 
 
 def promised(snapshot: Snapshot) -> list[Request]:
@@ -92,7 +93,7 @@ def promised(snapshot: Snapshot) -> list[Request]:
 
 def _packing_of(promise: Promise, room: Room, request: Request) -> Packing | None:
     """Return where a promise counts on starting, if all those nodes are still there."""
-    rows = room.floor(request.pool).ground.row_of
+    rows = room.floor_for(request).ground.row_of
     names: list[NodeId] = [promise.head, *(node for node, _ in promise.workers)]
     if not all(node in rows for node in names):
         return None

@@ -282,6 +282,15 @@ class BookedWorkRuns:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BookingNotBegun:
+    """The booking that it names has not begun."""
+
+    code: ClassVar[str] = "booking-not-begun"
+    booking: BookingId
+    begins: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookingOver:
     """The booking has ended, or its nodes were given back before."""
 

@@ -11,30 +11,21 @@ import numpy as np
 from quotas.grants import NOBODY
 from quotas.rates import price
 from registry.axes import PLACES, Ints
-from registry.ids import AllocationId, MicroCredits, NodeId, PoolId, Seconds
-from scheduler.arrays import CLASSES, Ground, Priced, Prices, shape_of
+from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
+from scheduler.arrays import CLASSES, Ground, Priced, Prices, Spot, shape_of
+from scheduler.bookings import left_seconds
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
-from scheduler.dues import Due, Dues
+from scheduler.dues import Due
 from scheduler.fitting import Gang, Packing, place, place_worker
+from scheduler.floors import Floor, Kept, floor_of
 from scheduler.holdings import Holdings
-from scheduler.leaving import leaving_of, releases_at
+from scheduler.leaving import releases_at
 from scheduler.ordering import wholes
 from scheduler.plan import Placement
 from scheduler.policy import WHOLE_PERCENT, ClassRule
-from scheduler.profile import Hold, Timeline
+from scheduler.profile import Hold
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """Everything that is set aside for the protected start of a request."""
-
-    request: Request
-    starts: Seconds
-    hold: Hold
-    due: Due
-    allocation: AllocationId
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +35,6 @@ class Begun:
     by_node: Ints
     total: Ints
     ends: Seconds
-
-
-class Floor:
-    """One pool while a plan is made: its nodes and its quotas, now and at every known moment to come."""
-
-    def __init__(self, ground: Ground, timeline: Timeline, dues: Dues) -> None:
-        self.ground: Final = ground
-        self.timeline: Final = timeline
-        self.dues: Final = dues
-        self.kept: list[Kept] = []
-        self.closed = False
-        """Whether nobody may start any more, because somebody who was next could not."""
 
 
 class Room:
@@ -76,7 +55,7 @@ class Room:
         rules = {pool: rule for pool in snapshot.arrays.names.pools if (rule := snapshot.rule(pool, now))}
         percents = {one: rule.price_percent for one, rule in self.policy.classes.items()}
         self._prices: Final = Prices(rules, percents)
-        self._floors: dict[PoolId, Floor] = {}
+        self._floors: dict[Spot, Floor] = {}
         self.decisions = 0
         """How often something was taken or kept: until then what was found out stays true."""
 
@@ -85,25 +64,24 @@ class Room:
         """Return the price of each gang that was mentioned, by its number."""
         return self.arrays.names.prices(self._prices)
 
-    def floor(self, pool: PoolId) -> Floor:
-        """Return the floor of a pool."""
-        floor = self._floors.get(pool)
+    def floor(self, spot: Spot) -> Floor:
+        """Return the floor of a spot."""
+        floor = self._floors.get(spot)
         if floor is None:
-            ground = self.arrays.grounds.get(pool) or Ground((), self.arrays.axes)
-            leaving = leaving_of(self.snapshot, pool, self.now)
-            free = ground.free.copy()
-            free[:, PLACES] -= np.bincount(leaving.nodes[leaving.nodes >= 0], minlength=len(free))
-            timeline = Timeline(free, leaving, self.now)
-            floor = self._floors[pool] = Floor(ground, timeline, Dues(self.grants, leaving, self.now))
+            floor = self._floors[spot] = floor_of(self.snapshot, spot, self.grants, self.now)
         return floor
+
+    def floor_for(self, request: Request) -> Floor:
+        """Return the floor that a request may go to."""
+        return self.floor((request.pool, request.booking))
 
     def kept(self) -> Iterator[Kept]:
         """Yield everything that is set aside, of all pools."""
         return (kept for floor in self._floors.values() for kept in floor.kept)
 
-    def close(self, pool: PoolId) -> None:
-        """Let nobody start in a pool any more in this cycle."""
-        self.floor(pool).closed = True
+    def close(self, floor: Floor) -> None:
+        """Let nobody start there any more in this cycle."""
+        floor.closed = True
         self.decisions += 1
 
     @property
@@ -125,11 +103,17 @@ class Room:
 
     def lasts(self, request: Request) -> int:
         """Return for how long a request takes its room at the most, in seconds."""
-        return request.walltime_seconds + self.policy.termination_slack_seconds
+        return self._walltime(request) + self.policy.termination_slack_seconds
+
+    def _walltime(self, request: Request) -> int:
+        """Return for how long a request may run if it starts now: who works in a booking ends with it."""
+        booking = self.snapshot.bookings.get(request.booking) if request.booking else None
+        left = request.walltime_seconds if booking is None else left_seconds(booking, self.now)
+        return min(request.walltime_seconds, left)
 
     def packing(self, request: Request, gang: Gang) -> Packing | None:
         """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
-        floor, ends = self.floor(request.pool), self.would_end(request)
+        floor, ends = self.floor_for(request), self.would_end(request)
         open_to_it = floor.timeline.open_until(ends)
         packing = place(gang, floor.timeline.free if open_to_it is floor.timeline.free else open_to_it)
         row = self.grants.row(request.project, request.pool)
@@ -141,11 +125,11 @@ class Room:
         """Place a request that nothing stops, and take its room."""
         allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
-        floor = self.floor(request.pool)
+        floor = self.floor_for(request)
         placement = Placement(
             request=request,
             allocation=allocation.id,
-            deadline=Seconds(self.now + request.walltime_seconds),
+            deadline=Seconds(self.now + self._walltime(request)),
             processes=tuple(self._slots(request, floor.ground, packing)),
         )
         for holdings in (self.held, self.promised):
@@ -157,7 +141,7 @@ class Room:
 
     def keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Promise:
         """Set aside what a request will need from a moment on, which nodes alone keep it from having now."""
-        floor, ends = self.floor(request.pool), Seconds(starts + self.lasts(request))
+        floor, ends = self.floor_for(request), Seconds(starts + self.lasts(request))
         row = self.grants.row(request.project, request.pool)
         hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
         due = Due(row, gang.total, starts, ends)
@@ -177,7 +161,7 @@ class Room:
 
     def could_keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> bool:
         """Tell whether what was promised can still be had, on the same nodes from the same moment."""
-        floor, ends = self.floor(request.pool), Seconds(starts + self.lasts(request))
+        floor, ends = self.floor_for(request), Seconds(starts + self.lasts(request))
         row = self.grants.row(request.project, request.pool)
         taken = packing.taken(gang, floor.timeline.free)
         fits = bool((taken <= np.maximum(floor.timeline.open_from(starts, ends), 0)).all())
@@ -185,7 +169,7 @@ class Room:
 
     def let_go(self, kept: Kept) -> None:
         """Set nothing aside any more for a request that is about to start, or to be promised another start."""
-        floor, request = self.floor(kept.request.pool), kept.request
+        floor, request = self.floor_for(kept.request), kept.request
         floor.kept.remove(kept)
         floor.timeline.let_go(kept.hold)
         floor.dues.let_go(kept.due)
@@ -193,7 +177,7 @@ class Room:
 
     def first_start(self, request: Request, gang: Gang, until: Seconds | None = None) -> tuple[Seconds, Packing] | None:
         """Return when a request could start at the earliest, beside everything kept, and where."""
-        floor, lasts = self.floor(request.pool), self.lasts(request)
+        floor, lasts = self.floor_for(request), self.lasts(request)
         row = self.grants.row(request.project, request.pool)
 
         def allows(at: Seconds) -> bool:
@@ -211,7 +195,7 @@ class Room:
         assert request.deadline is not None, request
         assert request.allocation is not None, request
         rule = self.snapshot.rule(request.pool, request.placed)
-        floor, gang = self.floor(request.pool), self.gang(request)
+        floor, gang = self.floor_for(request), self.gang(request)
         ends = releases_at(cluster, self.policy, self.now)
         node = place_worker(gang, floor.timeline.open_until(ends))
         left = request.deadline - self.now
@@ -259,7 +243,7 @@ class Room:
         if row == NOBODY or not (amount <= self.grants.claimable(row)).all():
             return False
         fits = self.rule_of(request).takes_all or not exceeds(amount, self.left_to_class(self.promised, request))
-        return fits and self.floor(request.pool).dues.delayed(row, amount, self.now, ends) is None
+        return fits and self.floor_for(request).dues.delayed(row, amount, self.now, ends) is None
 
     def _slots(self, request: Request, ground: Ground, packing: Packing) -> Iterator[Process]:
         rule, percent = self._prices.rules[request.pool], self.rule_of(request).price_percent
@@ -283,7 +267,7 @@ class Room:
 
     def _take(self, request: Request, allocation: AllocationId, hold: MicroCredits, taken: Begun) -> None:
         """Take what new slots of a cluster need of everything there is."""
-        floor, row = self.floor(request.pool), self.grants.row(request.project, request.pool)
+        floor, row = self.floor_for(request), self.grants.row(request.project, request.pool)
         self.decisions += 1
         floor.timeline.begin(taken.by_node, taken.total, taken.ends)
         floor.dues.begin(row, taken.total, taken.ends)
