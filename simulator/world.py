@@ -19,7 +19,7 @@ from quotas.ledger import HOUR_SECONDS
 from registry.ids import RequestId, Seconds, institution_of
 from scheduler.policy import Policy
 from scheduler.requests import End
-from simulator.invariants import check
+from simulator.invariants import BrokenInvariantError, check
 from simulator.outside import NoAuthority, NumberedIds, VirtualClock
 from simulator.report import Outcome
 from simulator.site import Site, found, unbounded
@@ -83,7 +83,8 @@ class World:
         """Run to the end, yielding what became of each job as it ends.
 
         Raises:
-            BrokenInvariantError: at the end the ledger does not sum to zero, or something is still held.
+            BrokenInvariantError: a pass or an answer failed, though nothing stands in its way here; or at the end the
+                ledger does not sum to zero, or something is still held.
         """
         while (moment := self._next_moment()) is not None:
             self.clock.time = moment
@@ -114,7 +115,9 @@ class World:
             self._submit(self._arrivals.pop(), moment)
         while self._cycle_is_due:
             self._cycle_is_due = False
-            run_cycle(self._ports, self._follower)
+            applied = run_cycle(self._ports, self._follower)
+            if applied.turned_away:
+                raise BrokenInvariantError(f"of a plan that nobody overtook was turned away: {applied.turned_away}")
             self._reconcile()
         if self._forgetful and len(self._over) >= _FORGOTTEN_AT_ONCE:
             self._follower.catch_up()
@@ -144,6 +147,8 @@ class World:
         while self._pass_is_due:
             self._pass_is_due = False
             done = reconcile_once(self._ports, self.policy)
+            if done.failed:
+                raise BrokenInvariantError(f"a pass failed in a world without failures, as its log says: {done}")
             self._pass_is_due = self._pass_is_due or done.postponed > 0
 
     def _see(self) -> None:

@@ -10,6 +10,7 @@ from quotas.ledger import EntryKind
 from quotas.tree import Quota
 from registry.ids import InstitutionId, MicroCredits, RequestId
 from scheduler.requests import End
+from scheduler.troubles import REFUSALS
 from simulator.invariants import BrokenInvariantError, check
 from simulator.lublin import Workload, made_up_log
 from simulator.outside import numbered
@@ -134,3 +135,10 @@ def test_a_forgetful_run_ends_alike_and_keeps_the_money_alone() -> None:
     assert {event.request for event in keeping.store.events()} == {RequestId(numbered(n)) for n in range(1, 251)}
     assert {event.request for event in forgetful.store.events()} == {RequestId(numbered(n)) for n in range(201, 251)}
     assert len(forgetful.store.entries()) == len(keeping.store.entries()) - 2 * 200
+
+
+def test_a_pass_that_fails_where_nothing_may_breaks_the_run() -> None:
+    world = World(Site(processors=4), [a_job(0, 0, 100, 1)])
+    world.backend.hinder(next(iter(REFUSALS)))
+    with pytest.raises(BrokenInvariantError, match="a pass failed"):
+        lived(world)
