@@ -33,6 +33,16 @@ def test_a_skip_is_a_failure_in_ci_and_says_its_reason(suite: pytest.Pytester, m
     outcome.stdout.fnmatch_lines(["*skipped where nothing may be*no such program*"])
 
 
+def test_a_published_log_may_be_missing_where_all_must_hold(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    suite.makepyfile("from tests.traces import trace\n\ndef test_that_needs_one():\n    trace('none.swf.gz')\n")
+    outcome = suite.runpytest_subprocess(*QUICKLY, "-rs")
+    outcome.assert_outcomes(skipped=1)
+    outcome.stdout.fnmatch_lines(["*no published log none.swf.gz*"])
+
+
 def test_a_whole_file_that_skips_itself_is_a_failure_in_ci(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
