@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Final
@@ -112,6 +112,7 @@ class Names:
         self.codes: Final[Numbers[tuple[str, ...]]] = Numbers()
         self.shapes: Final[Numbers[Shape]] = Numbers()
         self.priced: Final[Numbers[Priced]] = Numbers()
+        self.wholes: tuple[Structure | None, Ints] = None, np.zeros((0, 0), dtype=np.int64)
         self._rows: tuple[Structure | None, Ints] = None, np.zeros(0, dtype=np.int64)
         self._prices: tuple[object, Ints] = None, np.zeros(0, dtype=np.int64)
 
@@ -184,8 +185,10 @@ class Arrays:
         columns = (*_belongs(request, self.names), *life, *self.axes.row(slot.shape, 1))
         self.processes.put((request.id, slot.ordinal), columns)
 
-    def put_nodes(self, nodes: Iterable[Node]) -> bool:
+    def put_nodes(self, nodes: Sequence[Node]) -> bool:
         """Write nodes; tell whether any of them is new."""
+        if not nodes:
+            return False
         by_pool: dict[PoolId, list[Node]] = {}
         for node in nodes:
             by_pool.setdefault(node.pool, []).append(node)
@@ -195,9 +198,10 @@ class Arrays:
         self.grounds = {**self.grounds, **after}
         return new
 
-    def put_shares(self, shares: Mapping[Vertex, Share], changed: Iterable[Share]) -> None:
+    def put_shares(self, shares: Mapping[Vertex, Share], news: Sequence[Share]) -> None:
         """Write what is granted of some shares; all anew where quotas changed, too."""
-        news = tuple(changed)
+        if not news:
+            return
         before = self.structure.row_of
         known = [(before.get((share.id, share.pool)), share) for share in news]
         if any(row is None or _differs(self.shares[row], share) for row, share in known):
@@ -220,6 +224,17 @@ class Arrays:
         """Write what a share used on a day."""
         vertex = self.names.vertices.of((day.share, day.pool))
         self.days.put((day.share, day.pool, day.day), (vertex, day.day, day.ppm_seconds))
+
+    def wholes(self) -> Ints:
+        """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""
+        known, found = self.names.wholes
+        if known is not self.structure or len(found) < len(self.names.pools):
+            roots = self.structure.levels[0] if self.structure.levels else np.zeros(0, dtype=np.int64)
+            pools = [self.names.pools.of(self.structure.keys[row][1]) for row in roots]
+            found = np.zeros((len(self.names.pools), self.axes.width), dtype=np.int64)
+            found[pools] = self.structure.nominal[roots] if pools else 0
+            self.names.wholes = self.structure, found
+        return found
 
     def grants(self) -> Grants:
         """Return what is granted, for a plan to add to."""

@@ -54,6 +54,7 @@ _CODES: Final = (
 )
 """In the order in which reasons are told: bit n stands for the n-th."""
 _BIT: Final = {code: 1 << number for number, code in enumerate(_CODES)}
+SHARE_FULL: Final = _BIT[ShareFull.code]
 NODES_FULL: Final = _BIT[NodesFull.code]
 WOULD_DELAY: Final = _BIT[WouldDelayReserved.code]
 OTHERS_FIRST: Final = _BIT[OthersFirst.code]
@@ -70,11 +71,20 @@ def ordered(codes: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
     return codes_of(sum({_BIT[code] for code in codes}))
 
 
-def stopped(room: Room, cells: Ints) -> Ints:
-    """Return for each pending request, one row of the queue each, what else than nodes stops it.
+def stopped(room: Room, rows: Ints) -> Ints:
+    """Return for each pending request, by its row of the queue, what else than nodes stops it.
 
-    Where a look at all together shows that nobody is stopped by something, nobody is asked alone.
+    Found out once for the whole queue where nothing that is decided can change it.
     """
+    if room.is_tight:
+        return _stopped(room, room.arrays.queue.cells[rows])
+    if room.stopped_by is None:
+        room.stopped_by = _stopped(room, room.arrays.queue.cells)
+    return np.asarray(room.stopped_by[rows])
+
+
+def _stopped(room: Room, cells: Ints) -> Ints:
+    """Find out what else than nodes stops requests, where a look at all together shows that anybody is."""
     bits = np.where(cells[:, columns.NOT_BEFORE] > room.now, _BIT[StartFailed.code], 0)
     if (held := cells[:, columns.HELD]).any():
         bits |= np.where(held & HELD_BY_USER, _BIT[HeldByUser.code], 0)

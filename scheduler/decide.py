@@ -52,7 +52,7 @@ def answer(snapshot: Snapshot, now: Seconds) -> Decided:
     turns = Turns(room, decided.standings, apart=started | decided.waits_for.keys())
     for request in turns:
         if not is_answered(decided, request):
-            turns.crowded_out(request)
+            turns.give_up(request)
     return decided
 
 
@@ -82,7 +82,7 @@ def codes_waited_for(snapshot: Snapshot, decided: Decided, request: Request) -> 
 def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
     """Return what stops each of some pending requests, by their rows, now that everything is decided."""
     cells = snapshot.arrays.queue.cells[rows]
-    bits = stopped(decided.room, cells) | crowded(decided.room, cells)
+    bits = stopped(decided.room, rows) | crowded(decided.room, cells)
     for request, own in decided.waits_for.items():
         bits[rows == snapshot.arrays.queue.row(request)] = own
     return np.asarray(bits)

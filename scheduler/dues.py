@@ -69,8 +69,10 @@ class Dues:
         return next((due for due in early if not (total <= self._at_start(due).claimable(row)).all()), None)
 
     def _ample(self, row: int, total: Ints) -> bool:
-        """Tell whether there is quota whatever has left by then: nobody keeps any, and all promises fit at once."""
+        """Tell whether quotas allow it whatever has left by then: what the root lacks, the nodes lack, too."""
         structure = self._grants.structure
+        if not structure.withholds_any:
+            return True
         if structure.keeps_any:
             return False
         path = list(structure.paths[row])

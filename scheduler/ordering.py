@@ -51,7 +51,7 @@ class Standings:
         self._policy: Final = snapshot.policy
         self._arrays: Final = snapshot.arrays
         self._now: Final = now
-        self._wholes: Final = wholes(snapshot)
+        self._wholes: Final = snapshot.arrays.wholes()
         self._fell: set[int] = set()
         if self._looks_at_use:
             self._entitled: Floats = self._entitlements()
@@ -184,13 +184,3 @@ class Standings:
         mean = self._used[vertices] * log(2) / self._policy.half_life_seconds
         with np.errstate(under="ignore"):
             return np.where(entitled > 0, 2.0 ** -(mean / np.where(entitled > 0, entitled, 1)), 0.0)
-
-
-def wholes(snapshot: Snapshot) -> Ints:
-    """Return what the center has in each pool, one row for each pool's number: the nominal quota of its own share."""
-    arrays, structure = snapshot.arrays, snapshot.arrays.structure
-    roots = structure.levels[0] if structure.levels else ()
-    pools = [arrays.names.pools.of(structure.keys[row][1]) for row in roots]
-    result = np.zeros((len(arrays.names.pools), arrays.axes.width), dtype=np.int64)
-    result[pools] = structure.nominal[roots] if pools else 0
-    return result

@@ -49,11 +49,11 @@ class Timeline:
         self._now: Final = now
         self._leaving: Final = leaving
         here = leaving.nodes >= 0
-        times, shapes = leaving.times[here], leaving.shapes[here]
-        totals = np.cumsum(np.vstack([free.sum(axis=0)[None], shapes]), axis=0)
-        last = np.flatnonzero(np.append(times[1:] != times[:-1], True)) if len(times) else np.zeros(0, dtype=np.int64)
-        self._times: Ints = np.concatenate([[now], times[last]])
-        self._totals: Ints = totals[np.concatenate([[0], last + 1])]
+        times = np.concatenate(((now,), leaving.times[here]))
+        totals = np.concatenate((free.sum(axis=0)[None], leaving.shapes[here])).cumsum(axis=0)
+        is_last = np.concatenate((times[1:] != times[:-1], (True,)))
+        self._times: Ints = times[is_last]
+        self._totals: Ints = totals[is_last]
         self._holds: list[Hold] = []
         self._begun: list[Hold] = []
         self._tight: dict[Hold, Ints] = {}
@@ -189,6 +189,7 @@ class Timeline:
         """Return the row of a moment, which begins a step from now on."""
         row = int(np.searchsorted(self._times, at, "left"))
         if row == len(self._times) or self._times[row] != at:
-            self._times = np.insert(self._times, row, at)
-            self._totals = np.insert(self._totals, row, self._totals[row - 1], axis=0)
+            times, totals = self._times, self._totals
+            self._times = np.concatenate((times[:row], (at,), times[row:]))
+            self._totals = np.concatenate((totals[:row], totals[row - 1 : row], totals[row:]))
         return row

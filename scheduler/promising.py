@@ -6,7 +6,7 @@ import numpy as np
 
 from registry.ids import NodeId, RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.blocking import NODES_FULL, WOULD_DELAY, stopped
+from scheduler.blocking import NODES_FULL, SHARE_FULL, WOULD_DELAY, stopped
 from scheduler.fitting import Gang, Packing, place
 from scheduler.floors import Kept
 from scheduler.ordering import Standings
@@ -45,7 +45,8 @@ def keep_promises(decided: Decided) -> None:
 
 def _set_aside(decided: Decided, request: Request) -> Kept | None:
     room, queue = decided.room, decided.room.arrays.queue
-    if stopped(room, queue.cells[[queue.row(request.id)]])[0]:
+    # Quota that is lacking now may be there by then: that is asked of the date.
+    if stopped(room, np.array([queue.row(request.id)]))[0] & ~SHARE_FULL:
         return None
     gang = room.gang(request)
     assert request.promise is not None, request

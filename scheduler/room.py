@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from quotas.grants import NOBODY
 from quotas.rates import price
 from registry.axes import PLACES, Ints
 from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
+from scheduler import arrays as columns
 from scheduler.arrays import CLASSES, Ground, Priced, Prices, Spot, shape_of
 from scheduler.bookings import left_seconds
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
@@ -20,7 +22,6 @@ from scheduler.fitting import Gang, Packing, place, place_worker
 from scheduler.floors import Floor, Kept, floor_of
 from scheduler.holdings import Holdings
 from scheduler.leaving import releases_at
-from scheduler.ordering import wholes
 from scheduler.plan import Placement
 from scheduler.policy import WHOLE_PERCENT, ClassRule
 from scheduler.profile import Hold
@@ -46,7 +47,7 @@ class Room:
         self.now: Final = now
         self.arrays: Final = snapshot.arrays
         self.grants: Final = snapshot.arrays.grants()
-        self.wholes: Final = wholes(snapshot)
+        self.wholes: Final = snapshot.arrays.wholes()
         self.most_per_person: Final = np.array([self.policy.classes[one].most_per_person for one in CLASSES])
         self.share_percent: Final = np.array([self.policy.classes[one].share_percent for one in CLASSES])
         self.held: Final = Holdings(snapshot, now)
@@ -56,6 +57,8 @@ class Room:
         percents = {one: rule.price_percent for one, rule in self.policy.classes.items()}
         self._prices: Final = Prices(rules, percents)
         self._floors: dict[Spot, Floor] = {}
+        self.stopped_by: Ints | None = None
+        """What else than nodes stops each row of the queue, once it was asked and while nothing can change it."""
         self.decisions = 0
         """How often something was taken or kept: until then what was found out stays true."""
 
@@ -63,6 +66,26 @@ class Room:
     def prices(self) -> Ints:
         """Return the price of each gang that was mentioned, by its number."""
         return self.arrays.names.prices(self._prices)
+
+    @cached_property
+    def is_tight(self) -> bool:
+        """Tell whether what is decided in this cycle could stop anybody by anything but nodes.
+
+        Where all who wait could start at once as far as quotas, credit and caps go, nobody is asked again.
+        """
+        if self.arrays.structure.withholds_any:
+            return True
+        cells = self.arrays.queue.cells
+        cells = cells[cells[:, columns.ALIVE] == 1]
+        if not len(cells):
+            return False
+        classes = cells[:, columns.CLASS]
+        if (self.share_percent[classes] < WHOLE_PERCENT).any():
+            return True
+        running = self.held.running[cells[:, columns.BY_PERSON]].max() + len(cells)
+        price = self.prices[cells[:, columns.PRICED]].sum(dtype=np.float64)
+        poorest = self.held.available[cells[:, columns.PAYER]].min()
+        return bool(running >= self.most_per_person[classes].min() or price > poorest)
 
     def floor(self, spot: Spot) -> Floor:
         """Return the floor of a spot."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, assert_never
+from typing import Final, TypeVar, assert_never, cast
 
 from quotas.allocations import Allocation
 from quotas.rates import RateCard, RateRule, card_at
@@ -19,6 +19,9 @@ from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import Request, State
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 _TABLES: Final[Mapping[type, tuple[str, ...]]] = {
     Request: ("queue", "running", "processes"),
@@ -109,17 +112,22 @@ class _Draft:
 
     def __init__(self, before: Snapshot, news: Sequence[Fact]) -> None:
         self.before = before
-        self.nodes = dict(before.nodes)
-        self.shares = dict(before.shares)
-        self.requests = dict(before.requests)
-        self.processes = dict(before.processes)
-        self.allocations = dict(before.allocations)
-        self.credit = dict(before.credit)
-        self.days = dict(before.days)
-        self.rate_cards = dict(before.rate_cards)
-        self.bookings = dict(before.bookings)
-        self.freed: set[PoolId] = set()
         kinds = {type(fact) for fact in news}
+
+        def own(mapping: Mapping[K, V], kind: type, *others: type) -> dict[K, V]:
+            """Return a copy to write to, if anything of these kinds is to be written."""
+            return dict(mapping) if kinds.intersection((kind, *others)) else cast(dict[K, V], mapping)
+
+        self.nodes = own(before.nodes, Node)
+        self.shares = own(before.shares, Share)
+        self.requests = own(before.requests, Request)
+        self.processes = own(before.processes, Process, Request)
+        self.allocations = own(before.allocations, Allocation)
+        self.credit = own(before.credit, Allocation)
+        self.days = own(before.days, DayOfUse)
+        self.rate_cards = own(before.rate_cards, RateCard)
+        self.bookings = own(before.bookings, Booking)
+        self.freed: set[PoolId] = set()
         self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
 
     def put(self, fact: Fact) -> None:
@@ -186,8 +194,8 @@ class _Draft:
         self.arrays.put_allocation(allocation)
 
     def finished(self, news: Sequence[Fact]) -> Snapshot:
-        new_nodes = self.arrays.put_nodes(fact for fact in news if isinstance(fact, Node))
-        self.arrays.put_shares(self.shares, (fact for fact in news if isinstance(fact, Share)))
+        new_nodes = self.arrays.put_nodes([fact for fact in news if isinstance(fact, Node)])
+        self.arrays.put_shares(self.shares, [fact for fact in news if isinstance(fact, Share)])
         if new_nodes:
             # Rows of nodes have moved: what runs on them says so by their numbers.
             for request in self.requests.values():

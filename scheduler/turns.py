@@ -32,7 +32,7 @@ class Turns:
         self._room: Final = room
         self._standings: Final = standings
         self._queue: Final = room.arrays.queue
-        self._crowded_out: Final[Bools] = np.zeros(len(room.arrays.names.priced), dtype=bool)
+        self._hopeless: Final[set[int]] = set()
         self._looked_at = room.decisions
         rows = self._queue.alive()
         if apart:
@@ -45,19 +45,31 @@ class Turns:
         """Yield the requests in turn."""
         promising, since = True, 0
         while (row := self._next()) is not None:
-            if self._looked_at != self._room.decisions and not self._hopeful(np.array([row]))[0]:
+            if self._has_become_stopped(row):
                 continue
             yield self._room.snapshot.requests[self._queue.key(row)]
             since += 1
             if since >= _AT_ONCE or (promising and not self._room.may_promise):
-                since, self._rows = 0, self._still_hopeful(self._rows)
+                since = 0
+                self._look_again()
             if promising and not self._room.may_promise:
                 promising = False
                 self._rows = self._shortest_first(self._rows) if self._room.policy.shortest_fills else self._rows
 
-    def crowded_out(self, request: Request) -> None:
-        """Know that nothing of this shape and time fits on the nodes any more."""
-        self._crowded_out[self._queue.cells[self._queue.row(request.id), columns.PRICED]] = True
+    def _has_become_stopped(self, row: int) -> bool:
+        if self._looked_at == self._room.decisions or not self._room.is_tight:
+            return False
+        return bool(stopped(self._room, np.array([row]))[0])
+
+    def give_up(self, request: Request) -> None:
+        """Know that nothing of this shape and time, of the same share, can start or be promised anything any more."""
+        row = self._queue.cells[[self._queue.row(request.id)]]
+        self._hopeless.add(int(self._kinds(row)[0]))
+
+    def _kinds(self, cells: Ints) -> Ints:
+        """Return a number for each request that is the same for those of one share that ask for the same."""
+        shares = len(self._room.arrays.names.vertices)
+        return np.asarray(cells[:, columns.PRICED] * shares + cells[:, columns.SHARE])
 
     def _next(self) -> int | None:
         """Return the row of who is next, as ranks are now."""
@@ -78,16 +90,22 @@ class Turns:
     def _hopeful(self, rows: Ints) -> Bools:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
         cells = self._queue.cells[rows]
-        hopeful = (stopped(self._room, cells) == 0) & ~self._crowded_out[cells[:, columns.PRICED]]
+        hopeful = stopped(self._room, rows) == 0
+        if self._hopeless:
+            hopeful &= ~np.isin(self._kinds(cells), list(self._hopeless))
         hopeful[hopeful] = maybe_fits(self._room, cells[hopeful])
         return np.asarray(hopeful)
 
-    def _still_hopeful(self, rows: list[int]) -> list[int]:
+    def _look_again(self) -> None:
+        """Leave out who has become hopeless, of those whose rank fell, too."""
         if self._looked_at == self._room.decisions:
-            return rows
+            return
         self._looked_at = self._room.decisions
-        keeps = self._hopeful(np.array(rows, dtype=np.int64)) if rows else ()
-        return [row for row, keep in zip(rows, keeps, strict=True) if keep]
+        keeps = self._hopeful(np.array(self._rows, dtype=np.int64))
+        self._rows = [row for row, keep in zip(self._rows, keeps, strict=True) if keep]
+        keeps = self._hopeful(np.array([row for _, row in self._late], dtype=np.int64))
+        self._late = [one for one, keep in zip(self._late, keeps, strict=True) if keep]
+        heapq.heapify(self._late)
 
     def _shortest_first(self, rows: list[int]) -> list[int]:
         some = np.array(rows, dtype=np.int64)

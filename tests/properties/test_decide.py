@@ -101,7 +101,7 @@ def decided_one_by_one(snapshot: Snapshot) -> Decided:
     while rows:
         row = min(rows, key=decided.standings.place)
         rows.remove(row)
-        if not stopped(room, snapshot.arrays.queue.cells[[row]])[0]:
+        if not stopped(room, np.array([row]))[0]:
             is_answered(decided, snapshot.requests[snapshot.arrays.queue.key(row)])
     return decided
 
