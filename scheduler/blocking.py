@@ -54,6 +54,7 @@ _CODES: Final = (
 )
 """In the order in which reasons are told: bit n stands for the n-th."""
 _BIT: Final = {code: 1 << number for number, code in enumerate(_CODES)}
+OUT_OF_TIME: Final = _BIT[BookingNotBegun.code] | _BIT[BookingOver.code]
 SHARE_FULL: Final = _BIT[ShareFull.code]
 NODES_FULL: Final = _BIT[NodesFull.code]
 WOULD_DELAY: Final = _BIT[WouldDelayReserved.code]
@@ -93,7 +94,7 @@ def _stopped(room: Room, cells: Ints) -> Ints:
         then = is_at(room, room.promised, cells)
         if then.any():
             bits |= np.where(is_at(room, room.held, cells), _BIT[code], np.where(then, _BIT[SetAside.code], 0))
-    if room.snapshot.bookings or len(room.arrays.names.spots) > len(room.arrays.names.pools):
+    if any(booking for _, booking in room.arrays.names.spots):
         bits |= _out_of_time(room)[cells[:, columns.SPOT]]
     return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
 

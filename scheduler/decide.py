@@ -7,12 +7,12 @@ import numpy as np
 from registry.axes import Ints
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.blocking import NODES_FULL, codes_of, crowded, stopped
+from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, stopped
 from scheduler.elastic import share_out
 from scheduler.evacuation import evacuate
 from scheduler.ordering import Standings
 from scheduler.plan import Plan, PromiseChange, Wait
-from scheduler.promising import Decided, keep_promises, promised
+from scheduler.promising import Decided, keep, keep_promises, promised
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
@@ -69,8 +69,7 @@ def is_answered(decided: Decided, request: Request) -> bool:
         room.close(floor)
     first = room.first_start(request, gang) if room.may_promise_on(floor) else None
     if first is not None:
-        decided.waits_for[request.id] = NODES_FULL
-        decided.promises[request.id] = room.keep(request, gang, *first)
+        keep(decided, request, gang, *first)
     return first is not None
 
 
@@ -82,7 +81,9 @@ def codes_waited_for(snapshot: Snapshot, decided: Decided, request: Request) -> 
 def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
     """Return what stops each of some pending requests, by their rows, now that everything is decided."""
     cells = snapshot.arrays.queue.cells[rows]
-    bits = stopped(decided.room, rows) | crowded(decided.room, cells)
+    bits = stopped(decided.room, rows)
+    # Whose booking has not begun, or is over, has no nodes that could be full.
+    bits |= np.where(bits & OUT_OF_TIME, 0, crowded(decided.room, cells))
     for request, own in decided.waits_for.items():
         bits[rows == snapshot.arrays.queue.row(request)] = own
     return np.asarray(bits)

@@ -131,7 +131,8 @@ def _would_delay(room: Room, request: Request) -> Iterator[WouldDelayReserved]:
     """Name the first protected start that the request would delay: the first with which it does not fit any more."""
     floor, ends, gang = room.floor_for(request), room.would_end(request), room.gang(request)
     row = room.grants.row(request.project, request.pool)
-    starts = sorted(kept.starts for kept in floor.kept if kept.starts < ends and kept.request.id != request.id)
+    own = [kept.hold for kept in floor.kept if kept.request.id == request.id]
+    starts = sorted(hold.starts for hold in floor.timeline.promised if hold.starts < ends and hold not in own)
     for at in starts:
         until = Seconds(at + 1)
         crowded = isinstance(place(gang, floor.timeline.open_until(until)), Crowded)

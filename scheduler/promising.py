@@ -57,7 +57,7 @@ def _set_aside(decided: Decided, request: Request) -> Kept | None:
         if first is None:
             return None
         starts, packing = first
-    return _keep(decided, request, gang, starts, packing)
+    return keep(decided, request, gang, starts, packing)
 
 
 def _move(decided: Decided, kept: Kept) -> None:
@@ -73,10 +73,11 @@ def _move(decided: Decided, kept: Kept) -> None:
         decided.standings.use(request, gang.total, request.walltime_seconds)
         decided.placements.append(room.start(request, gang, packing))
     else:
-        _keep(decided, request, gang, *first)
+        keep(decided, request, gang, *first)
 
 
-def _keep(decided: Decided, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Kept:
+def keep(decided: Decided, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Kept:
+    """Promise a request a start."""
     room = decided.room
     fits = isinstance(place(gang, room.floor_for(request).timeline.free), Packing)
     decided.waits_for[request.id] = WOULD_DELAY if fits else NODES_FULL

@@ -94,7 +94,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WouldDelayReserved:
-    """The gang fits now, but would still run when an earlier request's protected start needs the nodes."""
+    """The gang fits now, but would still run when an earlier request's protected start, or a booking, needs nodes."""
 
     code: ClassVar[str] = "would-delay-reserved"
     pool: PoolId
