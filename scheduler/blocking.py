@@ -117,7 +117,11 @@ def _lacking_quota(room: Room, cells: Ints) -> Ints:
     shared = np.flatnonzero(rows != NOBODY)
     if structure.withholds_any and len(shared):
         total = cells[shared, columns.TOTAL :]
-        beyond = ~within(total, room.grants.claimable_by_all()[rows[shared]])
+        one = len(shared) == 1
+        claims = (
+            room.grants.claimable(int(rows[shared[0]]))[None] if one else room.grants.claimable_by_all()[rows[shared]]
+        )
+        beyond = ~within(total, claims)
         full, total = shared[beyond], total[beyond]
         if len(full):
             bits[full[room.grants.withheld(rows[full], total)]] = _BIT[ShareFull.code]

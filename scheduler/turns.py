@@ -12,6 +12,7 @@ from registry.axes import Bools, Ints
 from registry.ids import RequestId
 from scheduler import arrays as columns
 from scheduler.blocking import maybe_fits, stopped
+from scheduler.fitting import Packing, place
 from scheduler.ordering import Place, Standings
 from scheduler.requests import Request
 from scheduler.room import Room
@@ -32,6 +33,8 @@ class Turns:
         self._room: Final = room
         self._standings: Final = standings
         self._queue: Final = room.arrays.queue
+        self._too_large: Final[set[int]] = set()
+        self._too_long: Final[set[int]] = set()
         self._hopeless: Final[set[int]] = set()
         self._looked_at = room.decisions
         rows = self._queue.alive()
@@ -45,7 +48,7 @@ class Turns:
         """Yield the requests in turn."""
         promising, since = True, 0
         while (row := self._next()) is not None:
-            if self._has_become_stopped(row):
+            if self._has_become_hopeless(row):
                 continue
             yield self._room.snapshot.requests[self._queue.key(row)]
             since += 1
@@ -56,15 +59,37 @@ class Turns:
                 promising = False
                 self._rows = self._shortest_first(self._rows) if self._room.policy.shortest_fills else self._rows
 
-    def _has_become_stopped(self, row: int) -> bool:
+    def _has_become_hopeless(self, row: int) -> bool:
+        cells = self._queue.cells[[row]]
+        if any(int(kinds[0]) in known for known, kinds in self._given_up(cells)):
+            return True
         if self._looked_at == self._room.decisions or not self._room.is_tight:
             return False
         return bool(stopped(self._room, np.array([row]))[0])
 
+    def _given_up(self, cells: Ints) -> Iterator[tuple[set[int], Ints]]:
+        """Yield what was given up already, and which of it each request would be."""
+        if self._too_large:
+            yield self._too_large, cells[:, columns.SHAPE]
+        if self._too_long:
+            yield self._too_long, cells[:, columns.PRICED]
+        if self._hopeless:
+            yield self._hopeless, self._kinds(cells)
+
     def give_up(self, request: Request) -> None:
-        """Know that nothing of this shape and time, of the same share, can start or be promised anything any more."""
-        row = self._queue.cells[[self._queue.row(request.id)]]
-        self._hopeless.add(int(self._kinds(row)[0]))
+        """Know that a request got nothing, and nobody else who asks for the same will, as room only becomes less.
+
+        Who fits on no nodes at all stands for its shape, who fits but would delay others for its shape and time; if it
+        is quota that would be lacking then, only for those of its share.
+        """
+        cells = self._queue.cells[[self._queue.row(request.id)]]
+        floor, gang = self._room.floor_for(request), self._room.gang(request)
+        if not isinstance(place(gang, floor.timeline.free), Packing):
+            self._too_large.add(int(cells[0, columns.SHAPE]))
+        elif not isinstance(place(gang, floor.timeline.open_until(self._room.would_end(request))), Packing):
+            self._too_long.add(int(cells[0, columns.PRICED]))
+        else:
+            self._hopeless.add(int(self._kinds(cells)[0]))
 
     def _kinds(self, cells: Ints) -> Ints:
         """Return a number for each request that is the same for those of one share that ask for the same."""
@@ -91,8 +116,8 @@ class Turns:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
         cells = self._queue.cells[rows]
         hopeful = stopped(self._room, rows) == 0
-        if self._hopeless:
-            hopeful &= ~np.isin(self._kinds(cells), list(self._hopeless))
+        for known, kinds in self._given_up(cells):
+            hopeful &= ~np.isin(kinds, list(known))
         hopeful[hopeful] = maybe_fits(self._room, cells[hopeful])
         return np.asarray(hopeful)
 
