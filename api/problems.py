@@ -73,6 +73,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.SetAside: HTTPStatus.CONFLICT,
     engine.HeldByOperator: HTTPStatus.CONFLICT,
     engine.HeldByUser: HTTPStatus.CONFLICT,
+    engine.InstitutionWaitsEnough: HTTPStatus.CONFLICT,
     engine.MinimumAboveMaximum: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.NoRate: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.NodesFull: HTTPStatus.CONFLICT,

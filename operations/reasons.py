@@ -45,6 +45,7 @@ from scheduler.reasons import (
     GangNeverFits,
     HeldByOperator,
     HeldByUser,
+    InstitutionWaitsEnough,
     MaintenanceOfProject,
     MinimumAboveMaximum,
     NodesFull,
@@ -266,6 +267,7 @@ Reason = (
     | HeadersTooLarge
     | HeldByOperator
     | HeldByUser
+    | InstitutionWaitsEnough
     | Invalid
     | KeyUsedOtherwise
     | LendingBeyondNominal

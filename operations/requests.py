@@ -1,6 +1,6 @@
 """What people do with requests: submit, hold and release, scale, cancel, and ask why they wait."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from operations.callers import Caller
@@ -16,7 +16,7 @@ from scheduler.bookings import misfits
 from scheduler.clusters import Part, Process
 from scheduler.fitting import never_fits
 from scheduler.policy import Policy
-from scheduler.reasons import TooManyWaiting, UnknownEnvironment
+from scheduler.reasons import InstitutionWaitsEnough, TooManyWaiting, UnknownEnvironment
 from scheduler.requests import Draft, End, Request, State
 
 
@@ -54,10 +54,8 @@ def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *
         return _first_answer(work, earlier, replay)
     if reasons := _obstacles(work, draft, policy, now):
         return Refused(reasons=reasons)
-    most = policy.classes[draft.request_class].most_waiting
-    # A brake on floods, not a promise: two who submit at once on PostgreSQL may both be the last.
-    if work.requests.waiting(draft.person, draft.request_class) >= most:
-        return Refused(reasons=(TooManyWaiting(request_class=draft.request_class, most=most),))
+    if reasons := tuple(_crowd(work, draft, policy)):
+        return Refused(reasons=reasons)
     request = draft.accepted(now)
     work.requests.add(request)
     if replay:
@@ -121,6 +119,22 @@ def _obstacles(work: Work, draft: Draft, policy: Policy, now: Seconds) -> tuple[
     path = work.capacity.path(draft.project, draft.pool)
     never = never_fits(draft, policy.classes[draft.request_class], nodes, path)
     return (*never, *_misfits(work, draft, nodes, now))
+
+
+def _crowd(work: Work, draft: Draft, policy: Policy) -> Iterator[Reason]:
+    """Yield whose requests of a draft's class wait in such numbers that no more may.
+
+    A brake on floods, not a promise: two who submit at once on PostgreSQL may both be the last.
+    """
+    rule, waiting = policy.classes[draft.request_class], work.requests.waiting(draft)
+    if waiting.of_person >= rule.most_waiting:
+        yield TooManyWaiting(request_class=draft.request_class, most=rule.most_waiting)
+    if waiting.of_institution >= rule.most_waiting_of_institution:
+        yield InstitutionWaitsEnough(
+            institution=draft.institution,
+            request_class=draft.request_class,
+            most=rule.most_waiting_of_institution,
+        )
 
 
 def _misfits(work: Work, draft: Draft, nodes: Sequence[Node], now: Seconds) -> tuple[Reason, ...]:

@@ -30,7 +30,8 @@ class ClassRule:
     """What a class of requests may ask for, how it ranks and what it costs.
 
     `overtaking_seconds` is the wait after which a request of the class goes before everything that came later.
-    `most_per_person` bounds how many of one person run at once, `most_waiting` how many wait.
+    `most_per_person` bounds how many of one person run at once, `most_waiting` how many of one person wait and
+    `most_waiting_of_institution` how many of all people of an institution.
     `share_percent` is how much of a pool the class may hold at once, `price_percent` the factor on its price.
     """
 
@@ -40,6 +41,7 @@ class ClassRule:
     largest_workers: int
     most_per_person: int
     most_waiting: int
+    most_waiting_of_institution: int
     share_percent: int
     price_percent: int
     overtaking_seconds: int
@@ -107,6 +109,7 @@ DEFAULT_POLICY: Final = Policy(
             largest_workers=900,
             most_per_person=20,
             most_waiting=100,
+            most_waiting_of_institution=2000,
             share_percent=50,
             price_percent=100,
             overtaking_seconds=HOUR,
@@ -119,6 +122,7 @@ DEFAULT_POLICY: Final = Policy(
             largest_workers=200,
             most_per_person=5,
             most_waiting=20,
+            most_waiting_of_institution=400,
             share_percent=100,
             price_percent=100,
             overtaking_seconds=6 * HOUR,
@@ -130,6 +134,7 @@ DEFAULT_POLICY: Final = Policy(
             largest_workers=900,
             most_per_person=100,
             most_waiting=500,
+            most_waiting_of_institution=10_000,
             share_percent=100,
             price_percent=100,
             overtaking_seconds=3 * DAY,
@@ -141,6 +146,7 @@ DEFAULT_POLICY: Final = Policy(
             largest_workers=50,
             most_per_person=2,
             most_waiting=20,
+            most_waiting_of_institution=400,
             share_percent=50,
             price_percent=100,
             overtaking_seconds=6 * HOUR,
@@ -152,6 +158,7 @@ DEFAULT_POLICY: Final = Policy(
             largest_workers=900,
             most_per_person=1000,
             most_waiting=1000,
+            most_waiting_of_institution=20_000,
             share_percent=100,
             price_percent=25,
             overtaking_seconds=30 * DAY,

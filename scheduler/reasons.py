@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from registry.ids import BookingId, EnvironmentId, NodeId, PoolId, ProjectId, Seconds
+from registry.ids import BookingId, EnvironmentId, InstitutionId, NodeId, PoolId, ProjectId, Seconds
 from registry.resources import ResourceName
 from scheduler.requests import RequestClass
 from scheduler.troubles import Trouble
@@ -48,6 +48,16 @@ class TooManyWaiting:
     """As many of the person's requests of the class wait as one person may have waiting."""
 
     code: ClassVar[str] = "too-many-waiting"
+    request_class: RequestClass
+    most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstitutionWaitsEnough:
+    """As many requests of the class wait as one institution may have waiting, whoever of it asked for them."""
+
+    code: ClassVar[str] = "institution-waits-enough"
+    institution: InstitutionId
     request_class: RequestClass
     most: int
 

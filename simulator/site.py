@@ -61,6 +61,7 @@ def unbounded(policy: Policy = DEFAULT_POLICY) -> Policy:
         largest_workers=_WITHOUT_END,
         most_per_person=_WITHOUT_END,
         most_waiting=_WITHOUT_END,
+        most_waiting_of_institution=_WITHOUT_END,
         share_percent=WHOLE_PERCENT,
     )
     return replace(policy, classes={**policy.classes, RequestClass.NORMAL: normal})

@@ -20,8 +20,9 @@ from sqlalchemy import (
     update,
 )
 
-from registry.ids import Mark, NodeId, PersonId, RequestId
-from scheduler.requests import End, Promise, Request, RequestClass, State
+from operations.ports.store import Waiting
+from registry.ids import Mark, NodeId, RequestId
+from scheduler.requests import Draft, End, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import mark_column
@@ -96,6 +97,17 @@ Index(
     postgresql_where=_WAITING,
 )  # fmt: skip
 
+Index(
+    "ix_requests_waiting_of_institution", REQUESTS.c.institution, REQUESTS.c.request_class, sqlite_where=_WAITING,
+    postgresql_where=_WAITING,
+)  # fmt: skip
+
+_OF_CLASS: Final = select(func.count()).where(_WAITING, REQUESTS.c.request_class == bindparam("of_class"))
+_WAITS: Final = select(
+    _OF_CLASS.where(REQUESTS.c.person == bindparam("of_person")).scalar_subquery(),
+    _OF_CLASS.where(REQUESTS.c.institution == bindparam("of_institution")).scalar_subquery(),
+)
+
 _GET: Final = select(REQUESTS).where(REQUESTS.c.id == bindparam("key"))
 
 
@@ -143,7 +155,7 @@ class SqlRequests:
         new = {**changes(before, after), "version": before.version + 1}
         return self.transaction.run(update(REQUESTS).where(*as_read).values(new)) == 1
 
-    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
-        theirs = select(func.count()).where(_WAITING, REQUESTS.c.person == person)
-        found = self.transaction.first(theirs.where(REQUESTS.c.request_class == request_class))
-        return int(found[0]) if found else 0
+    def waiting(self, draft: Draft) -> Waiting:
+        asked = {"of_person": draft.person, "of_institution": draft.institution, "of_class": draft.request_class}
+        of_person, of_institution = self.transaction.connection.execute(_WAITS, asked).one()
+        return Waiting(of_person=of_person, of_institution=of_institution)

@@ -34,7 +34,7 @@ from registry.resources import Resources
 from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact
-from scheduler.requests import Request, RequestClass
+from scheduler.requests import Draft, Request
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,6 +51,14 @@ class SealedOtherwiseError(Exception):
 
 class StoreUnavailableError(Exception):
     """The store did not answer, or others were always in the way: what was asked may or may not be done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many requests of one class wait: those of a person, for whatever institution, and those of an institution."""
+
+    of_person: int
+    of_institution: int
 
 
 class Requests(Protocol):
@@ -72,8 +80,8 @@ class Requests(Protocol):
         """Write `after` unless the request has changed since `before` was read; tell whether it was written."""
         ...
 
-    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
-        """Return how many requests of a person wait in a class."""
+    def waiting(self, draft: Draft) -> Waiting:
+        """Return how many requests of a draft's class wait already, of its person and of its institution."""
         ...
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields, replace
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from registry.ids import Mark, PersonId, RequestId
+from operations.ports.store import Waiting
+from registry.ids import Mark, RequestId
 from scheduler.clusters import Cluster, Process
-from scheduler.requests import Request, RequestClass, State
+from scheduler.requests import Draft, Request, RequestClass, State
 from store.memory.shelves import FollowedShelf, History, Notes, Shelf
 
 T = TypeVar("T", Request, Process)
+_Crowd = tuple[Literal["person", "institution"], str, RequestClass]
 
 
 def _versioned(kind: type[T]) -> Callable[[T, int], T]:
@@ -38,7 +40,7 @@ class MemoryRequests:
     def __init__(self, history: History) -> None:
         self._requests: FollowedShelf[RequestId, Request] = FollowedShelf(history)
         self._placed: Shelf[RequestId, None] = Shelf(history)
-        self._waiting: Shelf[tuple[PersonId, RequestClass], int] = Shelf(history)
+        self._waiting: Shelf[_Crowd, int] = Shelf(history)
 
     def add(self, request: Request) -> None:
         assert request.tags.pool == request.pool, request
@@ -60,8 +62,9 @@ class MemoryRequests:
         self._keep(_request_under(after, before.version + 1))
         return True
 
-    def waiting(self, person: PersonId, request_class: RequestClass) -> int:
-        return self._waiting.get((person, request_class)) or 0
+    def waiting(self, draft: Draft) -> Waiting:
+        of_person, of_institution = (self._waiting.get(key) or 0 for key in _crowds(draft))
+        return Waiting(of_person=of_person, of_institution=of_institution)
 
     def placed(self) -> list[Request]:
         """Return the placed requests by id."""
@@ -82,15 +85,21 @@ class MemoryRequests:
         self._requests.drop(requests)
 
     def _keep(self, request: Request) -> None:
-        before, key = self._requests.get(request.id), (request.person, request.request_class)
+        before = self._requests.get(request.id)
         waited = before is not None and before.state is State.PENDING
         if waited != (request.state is State.PENDING):
-            self._waiting.put(key, self.waiting(*key) + (-1 if waited else 1))
+            for key in _crowds(request):
+                self._waiting.put(key, (self._waiting.get(key) or 0) + (-1 if waited else 1))
         self._requests.put(request.id, request)
         if request.state is State.PLACED:
             self._placed.put(request.id, None)
         else:
             self._placed.remove(request.id)
+
+
+def _crowds(draft: Draft) -> tuple[_Crowd, _Crowd]:
+    """Return with whom of its class a request waits: with those of its person, and those of its institution."""
+    return ("person", draft.person, draft.request_class), ("institution", draft.institution, draft.request_class)
 
 
 class MemoryClusters:

@@ -24,7 +24,7 @@ from registry.ids import (
 )
 from scheduler.clusters import Process
 from scheduler.facts import DayOfUse
-from scheduler.requests import End, Request, RequestClass, State
+from scheduler.requests import End, Request, State
 from scheduler.snapshot import Snapshot
 from store.memory import MemoryStore
 from tests.builders import (
@@ -196,7 +196,7 @@ def test_a_store_in_memory_knows_what_one_in_a_file_knows(
 def all_about(work: Work, requests: list[RequestId]) -> list[object]:
     """Return what a store says of the latest requests, ended ones too, of what lives, and of what may be taken."""
     latest = [(work.requests.get(one), work.clusters.slots(one)) for one in requests[-6:]]
-    waiting = work.requests.waiting(ALICE, RequestClass.NORMAL)
+    waiting = work.requests.waiting(a_request(1, PROJECT))
     return [latest, waiting, work.clusters.live(), work.capacity.path(ProjectId(PROJECT), POOL)]
 
 

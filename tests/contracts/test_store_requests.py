@@ -8,12 +8,12 @@ from sqlalchemy import select
 
 from operations.ports.backend import Credentials, Leaf
 from operations.ports.office import Office
-from operations.ports.store import SealedOtherwiseError, Store, UsedKey, Work
+from operations.ports.store import SealedOtherwiseError, Store, UsedKey, Waiting, Work
 from registry.ids import AllocationId, NodeId, PersonId, ProcessUid, RequestId, Seconds
 from registry.resources import GpuModel, Resources
 from registry.tags import FundingSource, Sector, Topic
 from scheduler.clusters import Cluster, Process
-from scheduler.requests import End, Promise, Request, State
+from scheduler.requests import Draft, End, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
@@ -170,6 +170,24 @@ def test_live_clusters_are_the_placed_requests_with_what_is_not_released(store: 
 
     store.transact(end)
     assert store.read(lambda work: work.clusters.live()) == (first,)
+
+
+def test_who_waits_is_counted_by_person_and_by_institution_in_each_class(store: Store[Work]) -> None:
+    other = PersonId("b" * 26)
+
+    def ask(work: Work) -> None:
+        add(work, a_request(1), a_request(2, person=other), a_request(3, "vmu.nlp"), a_request(4, "uit.bio"))
+        add(work, a_request(5, request_class=RequestClass.COURSE), placed(a_request(6)), full(a_request(7)))
+
+    def waiting(work: Work, draft: Draft) -> Waiting:
+        return work.requests.waiting(draft)
+
+    store.transact(ask)
+    assert store.read(waiting, a_request(9)) == Waiting(of_person=3, of_institution=3)
+    assert store.read(waiting, a_request(9, person=other)) == Waiting(of_person=1, of_institution=3)
+    assert store.read(waiting, a_request(9, "uit.bio")) == Waiting(of_person=3, of_institution=1)
+    assert store.transact(swap, a_request(1), placed(a_request(1)))
+    assert store.read(waiting, a_request(9)) == Waiting(of_person=2, of_institution=2)
 
 
 def test_locking_finds_nothing_wrong_with_what_is_not_there(store: Store[Work]) -> None:

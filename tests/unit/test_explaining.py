@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from operations.explaining import Explainer
-from operations.requests import hold, submit
+from operations.reasons import Refused
+from operations.requests import cancel, hold, submit
 from registry.ids import PersonId, Seconds
-from scheduler.policy import DEFAULT_POLICY
-from scheduler.reasons import HeldByUser, TooManyWaiting
+from scheduler.policy import DEFAULT_POLICY, ClassRule
+from scheduler.reasons import HeldByUser, InstitutionWaitsEnough, TooManyWaiting
 from scheduler.requests import Draft, Request, RequestClass
 from tests.builders import NOW, a_draft, a_request
 from tests.seeding import award
@@ -79,6 +80,27 @@ def test_a_person_has_only_so_many_requests_waiting(center: SmallCenter) -> None
     assert refused.reasons == (TooManyWaiting(request_class=RequestClass.COURSE, most=MOST),)
     submitted(center, replace(drafts[-1], person=PersonId("b" * 26)))
     submitted(center, a_draft(MOST + 2, PROJECT, request_class=RequestClass.NORMAL))
+
+
+def test_an_institution_has_only_so_many_requests_waiting_however_many_people_it_has(center: SmallCenter) -> None:
+    rule = replace(DEFAULT_POLICY.classes[RequestClass.COURSE], most_waiting_of_institution=3)
+    policy = replace(DEFAULT_POLICY, classes={**DEFAULT_POLICY.classes, RequestClass.COURSE: rule})
+    drafts = [
+        a_draft(number, PROJECT, request_class=RequestClass.COURSE, person=PersonId(letter * 26))
+        for number, letter in enumerate("abcde", start=1)
+    ]
+    for draft in drafts[:3]:
+        assert isinstance(center.store.transact(submit, draft, None, policy, now=center.clock.now()), Request)
+    full = InstitutionWaitsEnough(institution=drafts[0].institution, request_class=RequestClass.COURSE, most=3)
+    assert center.store.transact(submit, drafts[3], None, policy, now=center.clock.now()) == Refused(reasons=(full,))
+    submitted(center, replace(drafts[3], request_class=RequestClass.NORMAL))
+    center.store.transact(cancel, drafts[0].id, now=center.clock.now())
+    assert isinstance(center.store.transact(submit, drafts[4], None, policy, now=center.clock.now()), Request)
+
+
+@pytest.mark.parametrize("rule", DEFAULT_POLICY.classes.values())
+def test_one_person_alone_does_not_fill_what_an_institution_may_have_waiting(rule: ClassRule) -> None:
+    assert rule.most_waiting_of_institution == 20 * rule.most_waiting
 
 
 def test_who_is_held_does_not_wait() -> None:
