@@ -157,17 +157,25 @@ def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
         return
     if before.ending is End.TURNED_BACK:
         _turn_back(work, before, slots, now=now)
-    else:
-        end_request(work, before, before.ending, now=now)
+    elif end_request(work, before, before.ending, now=now) and any(slot.started is not None for slot in slots):
+        work.runs.add(before.person, _ran_permille(before, now))
     work.vault.destroy(request_id)
 
 
-def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> None:
-    """Write down that a request has ended."""
+def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> bool:
+    """Write down that a request has ended, unless it has changed meanwhile; tell whether it was written."""
     assert before.may_move(State.ENDED), before
     after = replace(before, state=State.ENDED, reasons=(), promise=None, end=why, ended=now)
-    if work.requests.swap(before, after):
+    is_written = work.requests.swap(before, after)
+    if is_written:
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.ENDED, details=(("why", why.value),))])
+    return is_written
+
+
+def _ran_permille(request: Request, ended: Seconds) -> int:
+    """Return how much of the walltime that a request had asked for it was placed, in thousandths."""
+    assert request.placed is not None, request
+    return max(0, ended - request.placed) * 1000 // request.walltime_seconds
 
 
 def _turn_back(work: Work, before: Request, slots: Iterable[Process], *, now: Seconds) -> None:

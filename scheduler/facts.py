@@ -6,7 +6,7 @@ from quotas.allocations import Allocation
 from quotas.rates import RateCard
 from quotas.tree import Share
 from registry.centers import Node
-from registry.ids import PoolId, ShareId
+from registry.ids import PersonId, PoolId, ShareId
 from scheduler.bookings import Booking
 from scheduler.clusters import Process
 from scheduler.requests import Request
@@ -25,4 +25,17 @@ class DayOfUse:
     ppm_seconds: int
 
 
-Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRatios:
+    """How long a person's latest clusters ran, in thousandths of the walltime that each had asked for.
+
+    `before` is that of the last but one, if there was one. A cluster that was extended may have run for longer than its
+    whole; what ended before any of its processes began is none of them.
+    """
+
+    person: PersonId
+    last: int
+    before: int | None = None
+
+
+Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios

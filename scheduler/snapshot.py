@@ -11,12 +11,12 @@ from quotas.rates import RateCard, RateRule, card_at
 from quotas.tree import Share
 from registry.axes import Axes
 from registry.centers import Node
-from registry.ids import AllocationId, BookingId, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
+from registry.ids import AllocationId, BookingId, NodeId, PersonId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import Resources
 from scheduler.arrays import Arrays
 from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
-from scheduler.facts import DayOfUse, Fact
+from scheduler.facts import DayOfUse, Fact, RunRatios
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import Request, State
 
@@ -52,6 +52,7 @@ class Snapshot:
     days: Mapping[tuple[ShareId, PoolId, int], DayOfUse] = field(default_factory=dict)
     rate_cards: Mapping[Seconds, RateCard] = field(default_factory=dict)
     bookings: Mapping[BookingId, Booking] = field(default_factory=dict)
+    run_ratios: Mapping[PersonId, RunRatios] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=lambda: Arrays(Axes()), compare=False, repr=False)
     freed: frozenset[PoolId] = field(default=frozenset(), compare=False, repr=False)
 
@@ -78,6 +79,7 @@ class Snapshot:
             self.allocations,
             self.days,
             self.bookings,
+            self.run_ratios,
             self.requests,
         ):
             yield from kind.values()
@@ -127,6 +129,7 @@ class _Draft:
         self.days = own(before.days, DayOfUse)
         self.rate_cards = own(before.rate_cards, RateCard)
         self.bookings = own(before.bookings, Booking)
+        self.run_ratios = own(before.run_ratios, RunRatios)
         self.freed: set[PoolId] = set()
         self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
 
@@ -143,12 +146,12 @@ class _Draft:
                 self.arrays.put_day(fact)
             case RateCard():
                 self.rate_cards[fact.since] = fact
-            case Node() | Allocation() | Booking():
+            case Node() | Allocation() | Booking() | RunRatios():
                 self._put_by_id(fact)
             case _:
                 assert_never(fact)
 
-    def _put_by_id(self, fact: Node | Allocation | Booking) -> None:
+    def _put_by_id(self, fact: Node | Allocation | Booking | RunRatios) -> None:
         match fact:
             case Node():
                 self.nodes[fact.id] = fact
@@ -158,6 +161,8 @@ class _Draft:
             case Booking():
                 self.bookings[fact.id] = fact
                 self.freed.add(fact.pool)
+            case RunRatios():
+                self.run_ratios[fact.person] = fact
             case _:
                 assert_never(fact)
 
@@ -212,6 +217,7 @@ class _Draft:
             days=self.days,
             rate_cards=self.rate_cards,
             bookings=self.bookings,
+            run_ratios=self.run_ratios,
             arrays=self.arrays,
             freed=frozenset(self.freed),
         )

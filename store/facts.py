@@ -17,6 +17,7 @@ from store.marks import NextMark
 from store.nodes import NODE_AMOUNTS, NODES, changed_nodes
 from store.rates import RATE_CARDS, all_cards
 from store.requests import REQUESTS, changed_requests, live_requests
+from store.runs import RUN_RATIOS, changed_ratios
 from store.shares import SHARE_AMOUNTS, SHARES, changed_shares
 from store.usage import USAGE_DAYS, changed_days
 
@@ -38,6 +39,7 @@ _SOURCES: Final = (
     _Source(tables=(ALLOCATIONS, BALANCES), changed=changed_allocations),
     _Source(tables=(USAGE_DAYS,), changed=changed_days),
     _Source(tables=(BOOKINGS,), changed=changed_bookings, live=live_bookings),
+    _Source(tables=(RUN_RATIOS,), changed=changed_ratios),
     _Source(tables=(REQUESTS,), changed=changed_requests, live=live_requests),
     _Source(tables=(PROCESSES,), changed=changed_processes, live=live_processes),
 )

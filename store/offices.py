@@ -19,6 +19,7 @@ from store.projects import SqlProjects
 from store.register import SqlRegister
 from store.request_views import SqlRequestViews
 from store.requests import SqlRequests
+from store.runs import SqlRuns
 from store.sealing import Seal
 from store.shares import SqlShares
 from store.tokens import SqlTokens
@@ -34,6 +35,7 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         capacity=SqlCapacity(transaction),
         bookings=SqlBookings(transaction),
         accounts=SqlAccounts(transaction),
+        runs=SqlRuns(transaction),
         keys=SqlKeys(transaction),
         vault=SqlVault(transaction, seal),
         register=SqlRegister(transaction),

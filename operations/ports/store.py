@@ -208,6 +208,14 @@ class Accounts(Protocol):
         ...
 
 
+class Runs(Protocol):
+    """How much of what they had asked for people's clusters ran."""
+
+    def add(self, person: PersonId, permille: int) -> None:
+        """Keep that the person's latest cluster ran for so many thousandths of its walltime, and the one before it."""
+        ...
+
+
 class Keys(Protocol):
     """Idempotency keys, each kept in the transaction of its effect."""
 
@@ -321,6 +329,7 @@ class Work:
     capacity: Capacity
     bookings: Bookings
     accounts: Accounts
+    runs: Runs
     keys: Keys
     vault: Vault
     register: Register

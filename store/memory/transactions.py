@@ -20,6 +20,7 @@ from store.memory.bookings import MemoryBookings
 from store.memory.capacity import MemoryCapacity
 from store.memory.intake import MemoryJournal, MemoryKeys, MemoryLogs, MemoryRegister, MemoryVault
 from store.memory.requests import MemoryClusters, MemoryRequests
+from store.memory.runs import MemoryRuns
 from store.memory.shelves import History
 
 P = ParamSpec("P")
@@ -41,6 +42,7 @@ class MemoryStore:
         self._capacity = MemoryCapacity(history)
         self._bookings = MemoryBookings(history)
         self._accounts = MemoryAccounts(history)
+        self._runs = MemoryRuns(history)
         self._register = MemoryRegister(history)
         self._journal = MemoryJournal(history)
         self._work = Work(
@@ -49,6 +51,7 @@ class MemoryStore:
             capacity=self._capacity,
             bookings=self._bookings,
             accounts=self._accounts,
+            runs=self._runs,
             keys=MemoryKeys(history),
             vault=MemoryVault(history),
             register=self._register,
@@ -91,6 +94,7 @@ class MemoryStore:
                 self._accounts.changed_allocations(since),
                 self._accounts.changed_days(since),
                 self._bookings.changed(since) if since > BEGINNING else self._bookings.live(),
+                self._runs.changed(since),
                 self._requests.changed(since) if since > BEGINNING else self._requests.live(),
                 self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
             )

@@ -8,12 +8,13 @@ from operations.ports.store import Claim, Store, Work
 from quotas.ledger import Bearer, EntryKey, hold_entry
 from quotas.tree import Share
 from registry.centers import Node, NodeState
-from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, ProjectId, Seconds, ShareId
+from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, PersonId, ProjectId, Seconds, ShareId
 from scheduler.clusters import Process
-from scheduler.facts import DayOfUse, Fact
+from scheduler.facts import DayOfUse, Fact, RunRatios
 from scheduler.requests import End, Request, State
 from store.transactions import SqlStore
 from tests.builders import (
+    ALICE,
     CENTER,
     NOW,
     POOL,
@@ -151,6 +152,21 @@ def test_days_of_use_add_up_and_old_ones_are_no_part_of_a_rebuild(store: Store[W
     store.transact(lambda work: work.accounts.use([day(20_000, 2), day(20_100, 3)]))
     assert news(store, mark) == {day(20_000, 7), day(20_100, 3)}
     assert news(store, BEGINNING) == {day(20_100, 3)}
+
+
+def test_of_a_persons_runs_the_last_two_are_told(store: Store[Work]) -> None:
+    def ran(work: Work, person: PersonId, permille: int) -> None:
+        work.runs.add(person, permille)
+
+    bob = PersonId("b" * 26)
+    store.transact(ran, ALICE, 500)
+    mark = store.facts(BEGINNING).mark
+    assert news(store, BEGINNING) == {RunRatios(person=ALICE, last=500)}
+    store.transact(ran, bob, 0)
+    assert news(store, mark) == {RunRatios(person=bob, last=0)}
+    for permille in (1008, 30):
+        store.transact(ran, ALICE, permille)
+    assert news(store, BEGINNING) == {RunRatios(person=ALICE, last=30, before=1008), RunRatios(person=bob, last=0)}
 
 
 def test_what_was_undone_is_no_news(store: Store[Work]) -> None:

@@ -17,6 +17,7 @@ from registry.ids import (
     Mark,
     MicroCredits,
     NodeId,
+    PersonId,
     ProjectId,
     RequestId,
     Seconds,
@@ -132,6 +133,11 @@ def end(work: Work, request: RequestId) -> None:
     assert work.requests.swap(before, replace(before, state=State.ENDED, end=End.CANCELLED, ended=NOW))
 
 
+def run(work: Work, request: RequestId) -> None:
+    found = work.requests.get(request)
+    work.runs.add(PersonId(request[-1] * 26), found.version if found else 0)
+
+
 def book(work: Work, request: RequestId) -> None:
     last = work.bookings.page(BookingFilter(), after="", limit=10_000)[-1:]
     begins = Seconds(max(NOW, *(one.ends for one in last)) if last else NOW)
@@ -155,7 +161,7 @@ def bearer(request: RequestId) -> Bearer:
     return Bearer(allocation=AllocationId("alloc-" + PROJECT), request=request, tags=tags(PROJECT))
 
 
-STEPS = {"place": place, "record": record, "settle": settle, "end": end, "book": book, "unbook": unbook}
+STEPS = {"place": place, "record": record, "settle": settle, "end": end, "run": run, "book": book, "unbook": unbook}
 STORIES = st.lists(
     st.tuples(st.sampled_from(["submit", *STEPS]), st.integers(0, 5), st.booleans(), st.booleans()), max_size=25
 )

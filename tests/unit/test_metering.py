@@ -1,5 +1,6 @@
 """Sentences about credit while clusters run: what is held, what is charged, and for how long."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -18,16 +19,17 @@ from quotas.allocations import Award
 from quotas.charges import NO_CHARGES
 from quotas.ledger import NO_USAGE, EntryKind, Usage, grant_entry
 from registry.centers import NodeState
-from registry.ids import AllocationId, MicroCredits, ProcessUid, ProjectId, RequestId, Seconds
+from registry.ids import AllocationId, MicroCredits, PersonId, ProcessUid, ProjectId, RequestId, Seconds
 from registry.resources import NOTHING
 from registry.tags import FundingSource
 from scheduler.clusters import Process
+from scheduler.facts import RunRatios
 from scheduler.observed import Cause, Observed, ObservedProcess
 from scheduler.policy import DEFAULT_POLICY, HOUR
 from scheduler.requests import State
 from server.ids import RandomIds
 from store.memory import MemoryStore
-from tests.builders import CENTER, NOW, a_draft, a_node, a_share, cores, facts_of_a_center, request_id, tags
+from tests.builders import ALICE, CENTER, NOW, a_draft, a_node, a_share, cores, facts_of_a_center, request_id, tags
 from tests.properties.test_loops import QuickAuthority, SteppedClock
 from tests.seeding import A_POOL, AN_ENVIRONMENT, a_project, award, seed
 
@@ -81,6 +83,17 @@ class SmallCenter:
         self.reconcile()
         self.reconcile()
         return draft.id
+
+    def run(self, number: int, seconds: int) -> None:
+        """Run a cluster for so long, and see it end."""
+        draft = a_draft(number, PROJECT)
+        self.store.transact(submit, draft, None, DEFAULT_POLICY, now=self.clock.now())
+        run_cycle(self.ports, self.follower)
+        self.reconcile()
+        self.clock.time = Seconds(self.clock.time + seconds)
+        self.store.transact(cancel, draft.id, now=self.clock.now())
+        for _ in range(3):
+            self.reconcile()
 
     def reconcile(self) -> Pass:
         return reconcile_once(self.ports, DEFAULT_POLICY)
@@ -251,3 +264,33 @@ def forget_slot(work: Work, slot: Process) -> None:
 def give(work: Work, period: Award) -> None:
     work.accounts.open(period)
     assert work.accounts.post([grant_entry(period, tags(PROJECT), period.begins)])
+
+
+def test_how_much_of_their_walltimes_a_persons_latest_clusters_ran_is_remembered() -> None:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    assert ratios(center) == {}
+    for number, seconds in ((1, HOUR // 2), (2, HOUR // 4), (3, HOUR // 10)):
+        center.run(number, seconds)
+        assert ratios(center)[ALICE].last == seconds * 1000 // HOUR
+    assert ratios(center) == {ALICE: RunRatios(person=ALICE, last=100, before=250)}
+
+
+def test_what_was_cancelled_before_anything_of_it_ran_says_nothing_of_how_long_the_next_will_run() -> None:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    for number, is_placed in ((1, False), (2, True)):
+        draft = a_draft(number, PROJECT)
+        center.store.transact(submit, draft, None, DEFAULT_POLICY, now=center.clock.now())
+        if is_placed:
+            run_cycle(center.ports, center.follower)
+        center.store.transact(cancel, draft.id, now=center.clock.now())
+        center.reconcile()
+        ended = center.store.read(lambda work, request: work.requests.get(request), draft.id)
+        assert ended is not None
+        assert ended.state is State.ENDED
+    assert ratios(center) == {}
+
+
+def ratios(center: SmallCenter) -> Mapping[PersonId, RunRatios]:
+    return center.follower.catch_up().run_ratios
