@@ -135,10 +135,13 @@ def free_unseen(work: Work, request_id: RequestId, names: frozenset[str], *, now
 def let_end(work: Work, request_id: RequestId, why: End, *, now: Seconds) -> None:
     """Decide that a running cluster ends; the reconciler does it. One that ends already keeps its first reason.
 
-    But whoever cancels a request that is being turned back does not want it to wait again.
+    But whoever cancels a request that is being turned back does not want it to wait again. Time that was up when a pass
+    looked is not up any more if the cluster was extended since.
     """
     before = work.requests.get(request_id)
-    if before is None or before.state is not State.PLACED:
+    if before is None or before.deadline is None or before.state is not State.PLACED:
+        return
+    if why is End.WALLTIME and now < before.deadline:
         return
     is_overruled = before.ending is End.TURNED_BACK and why is End.CANCELLED
     if before.ending is not None and not is_overruled:

@@ -11,7 +11,7 @@ from operations.ports import Inside
 from operations.ports.store import NodeFull, Work
 from quotas.ledger import EntryKey, hold_entry
 from quotas.reasons import NoCredit, NoShare, ShareFull
-from registry.ids import MicroCredits, NodeId, RequestId, Seconds
+from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
@@ -55,10 +55,13 @@ def run_cycle(ports: Inside[Work], follower: Follower) -> Applied:
 def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applied:
     """Write a plan, answer by answer; one that meets a changed world is undone alone and stays as it was.
 
-    `snapshot` is what the plan was made from: nodes that have been booked since are left to their booking.
+    `snapshot` is what the plan was made from: nodes that have been booked since are left to their booking. Where a
+    cluster was extended since, nothing is taken or promised: the plan counts on room that it keeps.
     """
     work.requests.lock(_requests(plan))
-    work.capacity.lock({answer.request.pool for answer in plan.answers()})
+    pools = {answer.request.pool for answer in (*plan.answers(), *plan.promises)}
+    work.capacity.lock(pools)
+    plan, outstayed = _without_pools(plan, _outstayed(work, pools, snapshot))
     overtaken = _overtaken(work, plan, snapshot, now)
     placed, not_placed = _apply_each(work, _without(plan.placements, overtaken), _place, now)
     grown, not_grown = _apply_each(work, _without(plan.growths, overtaken), _grow, now)
@@ -67,8 +70,28 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
         _promise(work, change, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
-    turned_away = (*sorted(overtaken), *not_placed, *not_grown, *not_retired)
+    turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_retired)
     return Applied(placed=placed, grown=grown, retired=retired, turned_away=turned_away)
+
+
+def _outstayed(work: Work, pools: Collection[PoolId], snapshot: Snapshot) -> frozenset[PoolId]:
+    """Return the pools, which are locked, in which a cluster stays for longer than the plan was told."""
+    told = snapshot.requests
+    extended = work.clusters.extended(pools) if pools else ()
+    return frozenset(one.pool for one in extended if one.id not in told or told[one.id].deadline != one.deadline)
+
+
+def _without_pools(plan: Plan, pools: Collection[PoolId]) -> tuple[Plan, tuple[RequestId, ...]]:
+    """Return the plan without what it takes and promises in pools, and whose answers were left out."""
+    if not pools:
+        return plan, ()
+    left = replace(
+        plan,
+        placements=tuple(one for one in plan.placements if one.request.pool not in pools),
+        growths=tuple(one for one in plan.growths if one.request.pool not in pools),
+        promises=tuple(one for one in plan.promises if one.request.pool not in pools),
+    )
+    return left, tuple(sorted({one.request.id for one in plan.answers() if one.request.pool in pools}))
 
 
 def _overtaken(work: Work, plan: Plan, snapshot: Snapshot, now: Seconds) -> frozenset[RequestId]:

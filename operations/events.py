@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     PROMISED = "promised"
     PLACED = "placed"
     SCALED = "scaled"
+    EXTENDED = "extended"
     GREW = "grew"
     SHRANK = "shrank"
     PROCESS_READY = "process_ready"

@@ -1,5 +1,6 @@
 """A snapshot that is kept current by reading only what changed."""
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -7,6 +8,14 @@ from operations.ports.store import Store, Work
 from registry.ids import BEGINNING, Mark
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The state of a store, and the mark from which on there may be more."""
+
+    snapshot: Snapshot
+    mark: Mark
 
 
 class Follower:
@@ -20,8 +29,12 @@ class Follower:
 
     def catch_up(self) -> Snapshot:
         """Return the snapshot as committed now. The cost grows with what changed since the last call."""
+        return self.look().snapshot
+
+    def look(self) -> Seen:
+        """Return the snapshot as committed now, and where to read on from."""
         with self._lock:
             news = self._store.facts(self._mark)
             self._snapshot = self._snapshot.with_facts(news.facts)
             self._mark = news.mark
-            return self._snapshot
+            return Seen(snapshot=self._snapshot, mark=self._mark)

@@ -9,13 +9,14 @@ from operations.events import Event, EventKind
 from operations.ports.store import Work
 from quotas.charges import Tariff, Use, charges
 from quotas.ledger import HOUR_SECONDS, EntryKey, days, hold_entry
-from quotas.rates import card_at, price
+from quotas.rates import card_at
 from quotas.reasons import NoCredit
 from registry.centers import NodeState
 from registry.ids import MicroCredits, RequestId, Seconds, ShareId
 from registry.resources import NOTHING, dominant_ppm, total
 from scheduler.clusters import HEAD_ORDINAL, Process
 from scheduler.facts import DayOfUse
+from scheduler.holds import missing_hold
 from scheduler.observed import ObservedProcess
 from scheduler.policy import Policy
 from scheduler.requests import End, Request
@@ -77,11 +78,9 @@ def renew_lease(work: Work, request_id: RequestId, ordinal: int, policy: Policy,
     if request is None or request.deadline is None or slot is None or slot.lease_until is None or not slot.wanted:
         return
     until = Seconds(min(now + policy.lease_seconds, request.deadline))
-    tariff, begun = _tariff(work, request, policy), slot.started or now
-    charged = _price(tariff, slot, (slot.charged_until or begun) - begun)
-    missing = MicroCredits(max(0, _price(tariff, slot, until - begun) - charged - slot.hold))
+    missing = missing_hold(_tariff(work, request, policy), slot, until, now)
     key = EntryKey(f"hold:{slot.name}:{until}")
-    refused = _hold_more(work, request, key, missing, now) if missing else None
+    refused = hold_more(work, request, key, missing, now=now) if missing else None
     if refused is None:
         work.clusters.swap(slot, replace(slot, hold=MicroCredits(slot.hold + missing), lease_until=until))
         return
@@ -105,7 +104,7 @@ def _larger(known: int | None, seen: int | None) -> int | None:
     return max(known, seen)
 
 
-def _hold_more(work: Work, request: Request, key: EntryKey, amount: MicroCredits, now: Seconds) -> NoCredit | None:
+def hold_more(work: Work, request: Request, key: EntryKey, amount: MicroCredits, *, now: Seconds) -> NoCredit | None:
     """Hold more of a running request's allocation, or say why not: new holds need its period to be open."""
     assert request.allocation is not None, request
     if not work.accounts.get(request.allocation).open_at(now):
@@ -122,10 +121,6 @@ def _absorb(work: Work, request: Request, seen: ObservedProcess, policy: Policy)
     due = charges(bearer_of(request), _tariff(work, request, policy), use, MicroCredits(0))
     for _, hour in groupby(due.entries, key=attrgetter("at")):
         work.accounts.post(tuple(hour))
-
-
-def _price(tariff: Tariff, slot: Process, seconds: int) -> int:
-    return price(tariff.rule, slot.shape, seconds * 1000, percent=tariff.percent)
 
 
 def _tariff(work: Work, request: Request, policy: Policy) -> Tariff:

@@ -30,6 +30,7 @@ from registry.reasons import (
 )
 from scheduler.reasons import (
     BeyondClassShare,
+    BookedAhead,
     BookedWorkRuns,
     BookingNodeUnknown,
     BookingNotBegun,
@@ -42,6 +43,7 @@ from scheduler.reasons import (
     BookingTooSmall,
     BookingWithoutProject,
     ClassShareFull,
+    ExtensionTooLong,
     GangNeverFits,
     HeldByOperator,
     HeldByUser,
@@ -62,6 +64,7 @@ from scheduler.reasons import (
     TooManyWorkers,
     UnknownEnvironment,
     WalltimeTooLong,
+    WouldDelayPromised,
     WouldDelayReserved,
 )
 from scheduler.requests import State
@@ -242,6 +245,7 @@ class Broken:
 
 Reason = (
     BeyondLimit
+    | BookedAhead
     | BookedWorkRuns
     | BookingNodeUnknown
     | BookingNotOfProject
@@ -257,6 +261,7 @@ Reason = (
     | ChangedMeanwhile
     | ChildrenPromisedMore
     | ClassShareFull
+    | ExtensionTooLong
     | FollowsNodes
     | Forbidden
     | GangNeverFits
@@ -311,6 +316,7 @@ Reason = (
     | UnknownEnvironment
     | VersionMissing
     | WalltimeTooLong
+    | WouldDelayPromised
     | WouldDelayReserved
     | OthersFirst
     | WrongMediaType

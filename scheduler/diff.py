@@ -47,7 +47,10 @@ def _start(
     missing = [slot for slot in cluster.processes if slot.wanted and slot.name not in seen and _may_start(slot, now)]
     if not missing or head is None:
         return
+    assert request.placed is not None, request
     assert request.deadline is not None, request
+    # However often it is extended: what it is started with lasts as long as it does.
+    longest = policy.classes[request.request_class].longest_walltime_seconds
     yield StartProcesses(
         request=request.id,
         institution=request.institution,
@@ -64,7 +67,7 @@ def _start(
             )
             for slot in missing
         ),
-        last_second=Seconds(request.deadline + policy.termination_slack_seconds),
+        last_second=Seconds(max(request.deadline, request.placed + longest) + policy.termination_slack_seconds),
     )
 
 

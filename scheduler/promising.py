@@ -37,10 +37,14 @@ def keep_promises(decided: Decided) -> None:
     room = decided.room
     if not room.policy.keeps_promises:
         return
-    kept = [one for request in promised(room.snapshot) if (one := _set_aside(decided, request))]
-    for one in kept:
+    for one in set_aside(decided):
         if one.request.pool in room.snapshot.freed or one.starts <= room.now:
             _move(decided, one)
+
+
+def set_aside(decided: Decided) -> list[Kept]:
+    """Set aside everything that was promised and can still be had, first come first; return it in that order."""
+    return [one for request in promised(decided.room.snapshot) if (one := _set_aside(decided, request))]
 
 
 def _set_aside(decided: Decided, request: Request) -> Kept | None:

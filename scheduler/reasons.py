@@ -168,6 +168,34 @@ class WalltimeTooLong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionTooLong:
+    """The cluster cannot go on for so much longer; for `longest` it could now, which may be no time at all."""
+
+    code: ClassVar[str] = "extension-too-long"
+    field: ClassVar[str] = "walltime_seconds"
+    asked: int
+    longest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldDelayPromised:
+    """If the cluster went on, somebody else could not start when they were promised to."""
+
+    code: ClassVar[str] = "would-delay-promised"
+    pool: PoolId
+    promised_from: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookedAhead:
+    """A node of the cluster is booked for others before the cluster would be gone."""
+
+    code: ClassVar[str] = "booked-ahead"
+    booking: BookingId
+    begins: Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TooManyWorkers:
     """The class allows fewer workers."""
 

@@ -141,6 +141,7 @@ class Request(Draft):
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
     put off. `first_incarnation` is that of the slots of its next gang: names are never used twice.
+    `extended_seconds` is how much longer than its walltime it may run by now, which `deadline` contains.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
 
@@ -161,6 +162,7 @@ class Request(Draft):
     first_incarnation: int = 1
     placed: Seconds | None = None
     deadline: Seconds | None = None
+    extended_seconds: int = 0
     allocation: AllocationId | None = None
     ending: End | None = None
     end: End | None = None
@@ -200,6 +202,7 @@ class Request(Draft):
             first_incarnation=first_incarnation,
             placed=None,
             deadline=None,
+            extended_seconds=0,
             allocation=None,
             ending=None,
         )

@@ -23,7 +23,8 @@ class StartProcesses:
     """Start processes of one cluster; a name that exists already is left as it is.
 
     The process with ordinal 0 is the Dask scheduler. Workers find it by the name of its slot, whether it is
-    started by the same step or was started before. `last_second` is when the center will have ended them all.
+    started by the same step or was started before. `last_second` is when the center will have ended them all,
+    however much longer than its walltime the cluster is allowed to run.
     """
 
     request: RequestId

@@ -1,19 +1,19 @@
 """The slots of placed requests: their table, their rows, and the one way they change."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Boolean, Column, Executable, ForeignKey, Index, Table, bindparam, select, update
 
-from registry.ids import Mark, RequestId
+from registry.ids import Mark, PoolId, RequestId
 from scheduler.clusters import Cluster, Part, Process
-from scheduler.requests import State
+from scheduler.requests import Request, State
 from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import current_mark, mark_column
-from store.requests import REQUESTS, placed_requests
+from store.requests import REQUESTS, extended_requests, placed_requests
 from store.rows import changes, thing_of, values_of
 from store.schema import METADATA, TEXT, Choice, Vector, moment
 
@@ -98,6 +98,9 @@ class SqlClusters:
         }
         requests = placed_requests(self.transaction)
         return tuple(Cluster(request=request, processes=slots.get(request.id, ())) for request in requests)
+
+    def extended(self, pools: Collection[PoolId]) -> tuple[Request, ...]:
+        return extended_requests(self.transaction, pools)
 
     def swap(self, before: Process, after: Process) -> bool:
         key = (before.request, before.ordinal, before.version)

@@ -1,5 +1,7 @@
 """The nouns of one transaction, put together."""
 
+from functools import partial
+
 from operations.ports.office import Office
 from store.accounts import SqlAccounts
 from store.bills import SqlBills
@@ -9,6 +11,7 @@ from store.capacity import SqlCapacity
 from store.clusters import SqlClusters
 from store.connections import Transaction
 from store.facilities import SqlFacilities
+from store.facts import read_facts
 from store.institutions import SqlInstitutions
 from store.journal import SqlJournal
 from store.keys import SqlKeys
@@ -42,6 +45,7 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         journal=SqlJournal(transaction),
         logs=SqlLogs(transaction),
         trial=transaction.trial,
+        news=partial(read_facts, transaction),
         institutions=SqlInstitutions(transaction),
         projects=SqlProjects(transaction),
         people=SqlPeople(transaction),

@@ -1,7 +1,7 @@
 """Requests: their table, their rows, and the one way they change."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    and_,
     bindparam,
     func,
     select,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 from operations.ports.store import Waiting
-from registry.ids import Mark, NodeId, RequestId
+from registry.ids import Mark, NodeId, PoolId, RequestId
 from scheduler.requests import Draft, End, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.connections import Transaction
@@ -79,6 +80,7 @@ REQUESTS: Final = Table(
     Column("first_incarnation", BigInteger, nullable=False),
     moment("placed", nullable=True),
     moment("deadline", nullable=True),
+    Column("extended_seconds", BigInteger, nullable=False),
     Column("allocation", TEXT),
     Column("ending", Choice(End)),
     Column("end", Choice(End)),
@@ -90,6 +92,9 @@ REQUESTS: Final = Table(
 # What ended years ago must not slow down what is alive.
 _ALIVE: Final = REQUESTS.c.state != State.ENDED
 Index("ix_requests_alive", REQUESTS.c.state, sqlite_where=_ALIVE, postgresql_where=_ALIVE)
+
+_EXTENDED: Final = and_(REQUESTS.c.state == State.PLACED, REQUESTS.c.extended_seconds > 0)
+Index("ix_requests_extended", REQUESTS.c.pool, sqlite_where=_EXTENDED, postgresql_where=_EXTENDED)
 
 _WAITING: Final = REQUESTS.c.state == State.PENDING
 Index(
@@ -121,6 +126,12 @@ def placed_requests(transaction: Transaction) -> tuple[Request, ...]:
     """Return the requests that are placed, by id."""
     placed = select(REQUESTS).where(_ALIVE, REQUESTS.c.state == State.PLACED).order_by(REQUESTS.c.id)
     return tuple(thing_of(Request, row) for row in transaction.rows(placed))
+
+
+def extended_requests(transaction: Transaction, pools: Collection[PoolId]) -> tuple[Request, ...]:
+    """Return the placed requests of pools that may run for longer than their walltimes, by id."""
+    extended = select(REQUESTS).where(_EXTENDED, REQUESTS.c.pool.in_(sorted(pools))).order_by(REQUESTS.c.id)
+    return tuple(thing_of(Request, row) for row in transaction.rows(extended))
 
 
 def changed_requests(transaction: Transaction, since: Mark) -> tuple[Request, ...]:

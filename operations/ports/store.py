@@ -100,6 +100,10 @@ class Clusters(Protocol):
         """Return every placed request with its slots that are not released, by request id."""
         ...
 
+    def extended(self, pools: Collection[PoolId]) -> tuple[Request, ...]:
+        """Return the placed requests of pools that may run for longer than their walltimes, by id."""
+        ...
+
     def swap(self, before: Process, after: Process) -> bool:
         """Write `after` unless the slot has changed since `before` was read; tell whether it was written."""
         ...
@@ -321,6 +325,14 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything that changed since a mark, each with its current value; read on from `mark`."""
+
+    mark: Mark
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What loops and intake may touch inside one transaction."""
 
@@ -337,14 +349,8 @@ class Work:
     logs: Logs
     trial: Callable[[], AbstractContextManager[None]]
     """A savepoint: what is done inside is undone if an exception leaves it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """Everything that changed since a mark, each with its current value; read on from `mark`."""
-
-    mark: Mark
-    facts: tuple[Fact, ...]
+    news: Callable[[Mark], Facts]
+    """What changed since a mark as the transaction sees it: `Store.facts`, for who holds the locks to rely on it."""
 
 
 class Store(Protocol[W_co]):

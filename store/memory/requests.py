@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal, TypeVar
 
 from operations.ports.store import Waiting
-from registry.ids import Mark, RequestId
+from registry.ids import Mark, PoolId, RequestId
 from scheduler.clusters import Cluster, Process
 from scheduler.requests import Draft, Request, RequestClass, State
 from store.memory.shelves import FollowedShelf, History, Notes, Shelf
@@ -40,6 +40,7 @@ class MemoryRequests:
     def __init__(self, history: History) -> None:
         self._requests: FollowedShelf[RequestId, Request] = FollowedShelf(history)
         self._placed: Shelf[RequestId, None] = Shelf(history)
+        self._extended: Shelf[RequestId, None] = Shelf(history)
         self._waiting: Shelf[_Crowd, int] = Shelf(history)
 
     def add(self, request: Request) -> None:
@@ -71,6 +72,11 @@ class MemoryRequests:
         found = (self._requests.get(request) for request, _ in sorted(self._placed.items()))
         return [request for request in found if request is not None]
 
+    def extended(self) -> list[Request]:
+        """Return the placed requests that may run for longer than their walltimes, by id."""
+        found = (self._requests.get(request) for request, _ in sorted(self._extended.items()))
+        return [request for request in found if request is not None]
+
     def live(self) -> list[Request]:
         """Return the requests that have not ended."""
         return [request for request in self._requests if request.state is not State.ENDED]
@@ -95,6 +101,10 @@ class MemoryRequests:
             self._placed.put(request.id, None)
         else:
             self._placed.remove(request.id)
+        if request.state is State.PLACED and request.extended_seconds:
+            self._extended.put(request.id, None)
+        else:
+            self._extended.remove(request.id)
 
 
 def _crowds(draft: Draft) -> tuple[_Crowd, _Crowd]:
@@ -127,6 +137,9 @@ class MemoryClusters:
 
     def live(self) -> tuple[Cluster, ...]:
         return tuple(self._cluster(request) for request in self._requests.placed())
+
+    def extended(self, pools: Collection[PoolId]) -> tuple[Request, ...]:
+        return tuple(request for request in self._requests.extended() if request.pool in pools)
 
     def swap(self, before: Process, after: Process) -> bool:
         key = (before.request, before.ordinal)

@@ -58,6 +58,7 @@ class MemoryStore:
             journal=self._journal,
             logs=MemoryLogs(history),
             trial=history.trial,
+            news=self._news,
         )
 
     def transact(self, operation: Callable[Concatenate[Work, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -87,18 +88,7 @@ class MemoryStore:
     def facts(self, since: Mark) -> Facts:
         """Return what changed since a mark, with the mark to go on from."""
         with alone(), self._lock:
-            found: chain[Fact] = chain(
-                self._capacity.changed_nodes(since),
-                self._capacity.changed_shares(since),
-                self._register.changed_cards(since),
-                self._accounts.changed_allocations(since),
-                self._accounts.changed_days(since),
-                self._bookings.changed(since) if since > BEGINNING else self._bookings.live(),
-                self._runs.changed(since),
-                self._requests.changed(since) if since > BEGINNING else self._requests.live(),
-                self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
-            )
-            return Facts(mark=Mark(self._history.mark + 1), facts=tuple(found))
+            return self._news(since)
 
     def subscribe(self, hear: Listener) -> None:
         """Call `hear` after each commit that wrote."""
@@ -134,6 +124,20 @@ class MemoryStore:
     def events(self) -> tuple[Event, ...]:
         """Return everything that happened to requests, in its order."""
         return self.read(lambda _: self._journal.events())
+
+    def _news(self, since: Mark) -> Facts:
+        found: chain[Fact] = chain(
+            self._capacity.changed_nodes(since),
+            self._capacity.changed_shares(since),
+            self._register.changed_cards(since),
+            self._accounts.changed_allocations(since),
+            self._accounts.changed_days(since),
+            self._bookings.changed(since) if since > BEGINNING else self._bookings.live(),
+            self._runs.changed(since),
+            self._requests.changed(since) if since > BEGINNING else self._requests.live(),
+            self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
+        )
+        return Facts(mark=Mark(self._history.mark + 1), facts=tuple(found))
 
     def _put(self, thing: Thing) -> None:
         match thing:

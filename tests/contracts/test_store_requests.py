@@ -59,6 +59,7 @@ def full(request: Request) -> Request:
         not_before=Seconds(NOW + 2),
         failed_starts=3,
         first_incarnation=4,
+        extended_seconds=60,
         ending=End.WALLTIME,
         end=End.WALLTIME,
         ended=NOW,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from quotas.claims import Tree, claimable, withheld
 from quotas.tree import Share
 from registry.centers import NodeState
-from registry.ids import ProjectId, RequestId, Seconds, ShareId
+from registry.ids import ProjectId, Seconds, ShareId
 from registry.resources import NOTHING
 from scheduler.blocking import stopped
 from scheduler.decide import answer, decide, is_answered
@@ -37,7 +37,7 @@ from tests.builders import (
     facts_of_a_center,
     request_id,
 )
-from tests.properties.worlds import PROJECTS, applied, ended, facts, overfull, snapshots
+from tests.properties.worlds import PROJECTS, applied, facts, overfull, snapshots, started_when
 
 
 @given(snapshots())
@@ -210,25 +210,9 @@ def test_a_cluster_never_grows_beyond_what_was_wanted(snapshot: Snapshot, more: 
 def test_a_protected_start_is_kept_when_all_run_to_their_deadlines(snapshot: Snapshot) -> None:
     running = applied(snapshot, decide(snapshot, NOW), NOW)
     promised = {request.id: request.promise.starts for request in running.pending() if request.promise}
-    started = _starts(running, NOW)
+    started = started_when(running, NOW)
     for request, latest in promised.items():
         assert started[request] <= latest
-
-
-def _starts(snapshot: Snapshot, now: Seconds) -> dict[RequestId, Seconds]:
-    """Return when each request starts if nothing new comes and each runs until its deadline and the slack."""
-    starts: dict[RequestId, Seconds] = {}
-    while True:
-        for cluster in snapshot.clusters():
-            starts.setdefault(cluster.request.id, cluster.request.placed or now)
-        due = [(cluster.request.deadline or now, cluster.request.id) for cluster in snapshot.clusters()]
-        if not due:
-            return starts
-        now = Seconds(max(now, min(due)[0] + snapshot.policy.termination_slack_seconds))
-        for deadline, request in due:
-            if deadline + snapshot.policy.termination_slack_seconds <= now:
-                snapshot = ended(snapshot, snapshot.requests[request], now)
-        snapshot = applied(snapshot, decide(snapshot, now), now)
 
 
 @given(snapshots())

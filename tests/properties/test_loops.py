@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from backends.authority import ClusterAuthority
 from backends.simulated import SimulatedBackend
 from operations.cycle import run_cycle
+from operations.extending import extend
 from operations.follower import Follower
 from operations.ports import Ports
 from operations.ports.backend import BackendUnavailableError, Credentials, Leaf
@@ -102,6 +103,12 @@ class Loops(RuleBasedStateMachine):
             self.store.transact(cancel, request, now=self.clock.now())
         else:
             self.store.transact(what, request, by_operator=False, now=self.clock.now())  # type: ignore[arg-type]
+
+    @precondition(lambda self: self.requests)
+    @rule(chance=st.randoms(use_true_random=False), seconds=st.sampled_from([1, 600, 7200, 700_000]))
+    def extend(self, chance: object, seconds: int) -> None:
+        request = chance.choice(self.requests)  # type: ignore[attr-defined]
+        self.store.transact(extend, request, seconds, self.follower.look(), now=self.clock.now())
 
     @rule(seconds=st.sampled_from([1, 30, 400, 3600, 9000]))
     def wait(self, seconds: int) -> None:

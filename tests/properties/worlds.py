@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from quotas.claims import Tree
 from registry.centers import Node, NodeState
-from registry.ids import PersonId, Seconds
+from registry.ids import PersonId, RequestId, Seconds
 from registry.resources import Resources
 from scheduler.clusters import Process
+from scheduler.decide import decide
 from scheduler.facts import Fact
 from scheduler.plan import Plan
 from scheduler.policy import DEFAULT_POLICY, Policy
@@ -85,6 +86,22 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
         waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
         snapshot = snapshot.with_facts(waiting)
     return snapshot
+
+
+def started_when(snapshot: Snapshot, now: Seconds) -> dict[RequestId, Seconds]:
+    """Return when each request starts if nothing new comes and each runs until its deadline and the slack."""
+    starts: dict[RequestId, Seconds] = {}
+    while True:
+        for cluster in snapshot.clusters():
+            starts.setdefault(cluster.request.id, cluster.request.placed or now)
+        due = [(cluster.request.deadline or now, cluster.request.id) for cluster in snapshot.clusters()]
+        if not due:
+            return starts
+        now = Seconds(max(now, min(due)[0] + snapshot.policy.termination_slack_seconds))
+        for deadline, request in due:
+            if deadline + snapshot.policy.termination_slack_seconds <= now:
+                snapshot = ended(snapshot, snapshot.requests[request], now)
+        snapshot = applied(snapshot, decide(snapshot, now), now)
 
 
 def ended(snapshot: Snapshot, request: Request, now: Seconds) -> Snapshot:
