@@ -15,6 +15,7 @@ from api.problems import refused
 from api.streams import Streams
 from operations.callers import Caller, authenticate
 from operations.explaining import Explainer
+from operations.follower import Follower
 from operations.policies import POLICIES, forbidden_everywhere
 from operations.ports import Inside
 from operations.ports.office import Office
@@ -76,11 +77,16 @@ def _explainer(desk: DeskDep) -> Explainer:
     return desk.explainer
 
 
+def _follower(desk: DeskDep) -> Follower:
+    return desk.explainer.follower
+
+
 def _rules(desk: DeskDep) -> Policy:
     return desk.policy
 
 
 PortsDep = Annotated[Inside[Office], Depends(_ports)]
+FollowerDep = Annotated[Follower, Depends(_follower)]
 ExplainerDep = Annotated[Explainer, Depends(_explainer)]
 RulesDep = Annotated[Policy, Depends(_rules)]
 

@@ -28,6 +28,11 @@ class Explainer:
         self._fresh_until = 0
         self._found: Explanations | None = None
 
+    @property
+    def follower(self) -> Follower:
+        """Return who keeps the snapshot current, for others that decide something on it."""
+        return self._follower
+
     def explain(self, request: RequestId) -> Explanation | None:
         """Explain a request; None if it is not pending."""
         with self._lock:

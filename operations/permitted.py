@@ -8,6 +8,8 @@ from typing import Final
 
 from operations.callers import Caller
 from operations.events import EventKind
+from operations.extending import extend
+from operations.follower import Seen
 from operations.policies import Subject, Who, forbidden
 from operations.ports.office import BEFORE_ALL, Office, Place, RequestFilter, RequestView, Told
 from operations.ports.store import KeptLog
@@ -80,6 +82,13 @@ def submit_for(
 def cancel_for(work: Office, caller: Caller, request: RequestId, *, now: Seconds) -> RequestView | Refused:
     """End a request for its owner or who administers it."""
     return _change(work, caller, "requests:cancel", request, partial(cancel, now=now))
+
+
+def extend_for(
+    work: Office, caller: Caller, request: RequestId, seconds: int, seen: Seen, *, now: Seconds
+) -> RequestView | Refused:
+    """Let a cluster go on for longer, for its owner or who administers it."""
+    return _change(work, caller, "requests:extend", request, partial(extend, seconds=seconds, seen=seen, now=now))
 
 
 def scale_for(

@@ -39,6 +39,7 @@ POLICIES: Final[Mapping[str, Who]] = {
     "requests:follow": Who.CALLER,
     "requests:logs": Who.OWNER_OR_ADMIN,
     "requests:cancel": Who.OWNER_OR_ADMIN,
+    "requests:extend": Who.OWNER_OR_ADMIN,
     "requests:hold": Who.OWNER_OR_ADMIN,
     "requests:release": Who.OWNER_OR_ADMIN,
     "clusters:list": Who.CALLER,

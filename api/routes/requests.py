@@ -1,4 +1,4 @@
-"""Requests: submitted, listed, read, held and released, cancelled, and explained."""
+"""Requests: submitted, listed, read, held and released, extended, cancelled, and explained."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from api.dependencies import (
     CallerDep,
     ExplainerDep,
+    FollowerDep,
     IdempotencyKey,
     LanguageDep,
     PortsDep,
@@ -17,8 +18,16 @@ from api.dependencies import (
 from api.paging import REQUEST_PLACE, Page, page_of, request_place
 from api.problems import accepted, problems
 from api.schemas.explanations import ExplanationOut
-from api.schemas.requests import HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
-from operations.permitted import cancel_for, hold_for, release_for, request_seen, requests_seen, submit_for
+from api.schemas.requests import ExtendIn, HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
+from operations.permitted import (
+    cancel_for,
+    extend_for,
+    hold_for,
+    release_for,
+    request_seen,
+    requests_seen,
+    submit_for,
+)
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -52,6 +61,16 @@ def read_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> R
 def cancel_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) -> RequestOut:
     """End a request: at once if it waits, with its cluster if it runs. To cancel again changes nothing."""
     outcome = ports.store.transact(cancel_for, caller, request, now=ports.clock.now())
+    return RequestOut.from_view(accepted(outcome))
+
+
+@router.post("/{request}/extend", responses=problems(404, 409), openapi_extra=policy("requests:extend"))
+def extend_request(
+    request: RequestIdDep, body: ExtendIn, caller: CallerDep, ports: PortsDep, follower: FollowerDep
+) -> RequestOut:
+    """Let a running cluster go on for so much longer, or say for how much longer it could: each call adds to it."""
+    seen, now = follower.look(), ports.clock.now()
+    outcome = ports.store.transact(extend_for, caller, request, body.walltime_seconds, seen, now=now)
     return RequestOut.from_view(accepted(outcome))
 
 

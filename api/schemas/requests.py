@@ -114,6 +114,12 @@ class HoldIn(Closed):
     holder: Choice[Holder] | None = Field(default=None, alias="as")
 
 
+class ExtendIn(Closed):
+    """For how much longer than until its deadline a cluster is to run."""
+
+    walltime_seconds: int = Field(ge=1, le=LONGEST_WALLTIME_SECONDS, examples=[3600])
+
+
 class RequestsQuery(PageQuery):
     """Which requests are listed."""
 
@@ -157,7 +163,10 @@ class TagsOut(Open):
 
 
 class RequestOut(Open):
-    """A request. `reasons` are the codes of why it waits, `phase` how far its cluster is, null unless it has one."""
+    """A request. `reasons` are the codes of why it waits, `phase` how far its cluster is, null unless it has one.
+
+    `extended_seconds` is how much longer than its walltime it may run by now.
+    """
 
     id: str
     name: str
@@ -172,6 +181,7 @@ class RequestOut(Open):
     head: AmountsOut
     workers: WorkerRangeOut
     walltime_seconds: int
+    extended_seconds: int
     idle_seconds: int
     state: State
     phase: Phase | None

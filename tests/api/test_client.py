@@ -103,6 +103,21 @@ def test_a_waiting_request_is_held_released_and_cancelled(alice: Client) -> None
         alice.hold(request)
 
 
+def test_a_running_cluster_goes_on_for_longer_until_somebody_is_promised_its_place(front: Front, alice: Client) -> None:
+    request = fill(alice, front)
+    longer = alice.extend(request, "30m")
+    assert (longer.extended_seconds, longer.deadline) == (1800, NOW + 3600 + 1800)
+    assert alice.extend(request, 60).extended_seconds == 1860
+    alice.submit(workers=4)
+    front.cycle()
+    with pytest.raises(ConflictError) as refused:
+        alice.extend(request, "1h")
+    assert [reason.code for reason in refused.value.reasons] == ["extension-too-long", "would-delay-promised"]
+    assert refused.value.reasons[0].numbers == {"asked": 3600, "longest": 0}
+    with pytest.raises(ArgumentError):
+        alice.extend(request, "soon")
+
+
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_why_a_request_waits_is_told_in_the_language_of_the_client(front: Front, url: str, language: str) -> None:
     with a_client(url, "alice", language=language) as alice:

@@ -95,6 +95,18 @@ def test_a_request_is_held_released_cancelled_and_then_only_shown_when_all_are(a
     assert alice.told("why", request) == f"Request {request} has ended\nWhy: it was cancelled.\n"
 
 
+def test_a_running_cluster_is_let_go_on_and_told_until_when(alice: Terminal, front: Front) -> None:
+    request = submitted(alice, "--walltime", "1h")
+    front.cycle()
+    assert alice.told("extend", request, "30m").startswith(f"Request {request} may run until ")
+    assert json.loads(alice.told("extend", request, "30m", "--json"))["extended_seconds"] == 3600
+    refused = alice.run("extend", request, "12h")
+    assert refused.exit_code == 1
+    assert "the longest extension that would be granted now is 10 h" in refused.stderr
+    vietnamese = alice.run("extend", request, "12h", "--language", "vi")
+    assert "dài nhất" in vietnamese.stderr
+
+
 def test_the_bill_is_in_credits(alice: Terminal) -> None:
     bill = alice.told("usage")
     assert bill.startswith("Bill of vmu.vision")
@@ -123,6 +135,9 @@ def test_the_bill_is_in_credits(alice: Terminal) -> None:
         (["submit", "--nonsense"], {}, 2, "--nonsense"),
         (["cancel"], {}, 2, "ID"),
         (["cancel", ANY_ID], {}, 1, f"{ANY_ID}: There is no such request"),
+        (["extend", ANY_ID, "1h"], {}, 1, "There is no such request"),
+        (["extend", ANY_ID, "3"], {}, 2, "'3' is not a length of time"),
+        (["extend", ANY_ID], {}, 2, "TIME"),
         (["why", ANY_ID], {}, 1, "no such request"),
         (["queue"], {"HAIDANG_TOKEN": "wrong"}, 1, "HAIDANG_TOKEN"),
         (["queue"], {"HAIDANG_TOKEN": ""}, 2, "HAIDANG_TOKEN"),

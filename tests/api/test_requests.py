@@ -1,4 +1,4 @@
-"""Requests over HTTP: asked for, shown, held, cancelled and explained."""
+"""Requests over HTTP: asked for, shown, held, extended, cancelled and explained."""
 
 import json
 from hashlib import sha256
@@ -8,6 +8,7 @@ import pytest
 
 from api.schemas.requests import RequestIn
 from registry.resources import GIB, MIB
+from scheduler.policy import DEFAULT_POLICY
 from tests.builders import NOW
 from tests.fronts import Front, a_body, person_id
 
@@ -249,3 +250,59 @@ def test_a_list_is_filtered_and_turned_page_by_page_newest_first(front: Front) -
     mine = client.get("/v1/requests", params={"mine": "true", "state": "pending"}).json()["items"]
     assert [item["id"] for item in mine] == [requests[3], requests[1]]
     assert client.get("/v1/requests", params={"project": "vmu.other"}).json() == {"items": [], "next": None}
+
+
+def running(front: Front, **changes: Any) -> str:  # noqa: ANN401 - what JSON can hold
+    request = submitted(front, **changes)
+    front.cycle()
+    front.start(request)
+    return request
+
+
+def test_a_running_cluster_goes_on_for_as_much_longer_as_is_asked(front: Front) -> None:
+    client, request = front.client("alice"), running(front, walltime_seconds=600)
+    for times in (1, 2):
+        answer = client.post(f"/v1/requests/{request}/extend", json={"walltime_seconds": 300})
+        assert answer.status_code == 200
+        assert answer.json()["deadline"] == NOW + 600 + times * 300
+        assert answer.json()["extended_seconds"] == times * 300
+    listed = client.get(f"/v1/requests/{request}/events", headers={"Accept": "application/json"})
+    told = listed.json()["items"][-1]
+    assert (told["kind"], told["details"]) == ("extended", {"seconds": "300", "deadline": str(NOW + 1200)})
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("alice", 200), ("bob", 403), ("dean", 200), ("root", 200), ("eve", 404), (None, 401)]
+)
+def test_the_owner_and_who_administers_it_let_a_cluster_go_on(front: Front, name: str | None, status: int) -> None:
+    request = running(front)
+    answer = front.client(name).post(f"/v1/requests/{request}/extend", json={"walltime_seconds": 60})
+    assert answer.status_code == status
+
+
+def test_what_is_not_granted_says_whose_turn_it_is_and_what_would_be(front: Front) -> None:
+    client, request = front.client("alice"), running(front, walltime_seconds=600)
+    other = running(front, walltime_seconds=1800)
+    submitted(front, worker={"millicores": 6000, "memory": 2 * GIB}, workers={"min": 1, "max": 1})
+    front.cycle()
+    refused = client.post(f"/v1/requests/{request}/extend", json={"walltime_seconds": 7200})
+    assert (refused.status_code, refused.json()["type"]) == (409, "extension-too-long")
+    longer, delayed = refused.json()["reasons"]
+    assert (longer["field"], longer["asked"], longer["longest"]) == ("walltime_seconds", 7200, 1200)
+    assert delayed["code"] == "would-delay-promised"
+    assert delayed["promised_from"] == NOW + 1800 + DEFAULT_POLICY.termination_slack_seconds
+    assert "the longest extension that would be granted now is 20 min." in refused.json()["detail"]
+    longest = {"walltime_seconds": longer["longest"]}
+    assert client.post(f"/v1/requests/{other}/extend", json=longest).json()["reasons"][0]["longest"] == 0
+    assert client.post(f"/v1/requests/{request}/extend", json=longest).status_code == 200
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 2_592_001, "60", 1.5, None, True])
+def test_an_extension_is_a_number_of_seconds(front: Front, seconds: object) -> None:
+    refused = front.client("alice").post(f"/v1/requests/{submitted(front)}/extend", json={"walltime_seconds": seconds})
+    assert (refused.status_code, refused.json()["reasons"][0]["field"]) == (422, "walltime_seconds")
+
+
+def test_what_waits_has_no_end_that_could_be_put_off(front: Front) -> None:
+    answer = front.client("alice").post(f"/v1/requests/{submitted(front)}/extend", json={"walltime_seconds": 60})
+    assert (answer.status_code, answer.json()["reasons"][0]["state"]) == (409, "pending")

@@ -16,6 +16,7 @@ ADDRESSES = [
     ("GET", "/v1/requests/{}/logs"),
     ("GET", f"/v1/requests/{{}}/logs/h-{ABSENT}-1-1"),
     ("POST", "/v1/requests/{}/cancel"),
+    ("POST", "/v1/requests/{}/extend"),
     ("POST", "/v1/requests/{}/hold"),
     ("POST", "/v1/requests/{}/release"),
     ("GET", "/v1/clusters/{}"),
@@ -37,7 +38,8 @@ def test_a_foreign_a_missing_and_an_impossible_id_get_the_same_bytes(
     front: Front, request_of_alice: str, method: str, address: str, language: str
 ) -> None:
     client = front.client("eve")
-    body = {"workers": 1} if address.endswith("scale") else None
+    bodies = {"scale": {"workers": 1}, "extend": {"walltime_seconds": 60}}
+    body = bodies.get(address.rpartition("/")[2])
 
     def answer(request: str) -> tuple[int, bytes, dict[str, str]]:
         response = client.request(method, address.format(request), json=body, headers={"Accept-Language": language})

@@ -53,6 +53,7 @@ class Request(Answer):
     head: Amounts = Amounts()
     workers: WorkerRange
     walltime_seconds: int
+    extended_seconds: int = 0
     idle_seconds: int | None = None
     state: str
     phase: str | None = None

@@ -1,4 +1,4 @@
-"""Commands that change something: submit, cancel, hold, release."""
+"""Commands that change something: submit, extend, cancel, hold, release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from haidang.amounts import read_bytes, read_millicores, read_workers
+from haidang.amounts import read_bytes, read_millicores, read_workers, write_moment
 from haidang.answers import Amounts, Request
 from haidang.desk import INTERRUPTED, REFUSED, CenterCommand, Desk, complain
 from haidang.errors import (
@@ -78,6 +78,17 @@ def submit(
 def cancel(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
     """End requests, whether they wait or run."""
     _each(desk, request_ids, desk.center.cancel)
+
+
+@click.command(cls=CenterCommand, help="help_extend")
+@click.argument("request_id", metavar="ID")
+@click.argument("walltime", metavar="TIME")
+@click.pass_obj
+def extend(desk: Desk, *, request_id: str, walltime: str) -> None:
+    """Let a running cluster go on for so much longer."""
+    request = desk.center.extend(request_id, walltime)
+    words = desk.words
+    desk.tell(request, lambda: [words("extended", id=request.id, when=write_moment(request.deadline or 0, words))])
 
 
 @click.command(cls=CenterCommand, help="help_hold")

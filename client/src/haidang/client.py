@@ -146,6 +146,18 @@ class Client:
         """End a request: at once if it waits, its cluster within seconds if it runs. Again changes nothing."""
         return self._do(request_id, "cancel")
 
+    def extend(self, request_id: str, walltime: Walltime) -> Request:
+        """Let a running cluster go on for so much longer than until its deadline; each call adds to it.
+
+        It is granted if the credit is there and nobody waits for it who was promised a start, or has booked the nodes.
+
+        Raises:
+            ConflictError: it is not granted; `reasons` say what is in the way, the first one what would be: `longest`.
+            UnreachableError: the answer was lost, so it may have been granted: look at its deadline.
+        """
+        body = {"walltime_seconds": read_seconds(walltime, "walltime", self.words)}
+        return self._transport.read(Request, self._transport.post(f"{_path(request_id)}/extend", body))
+
     def hold(self, request_id: str) -> Request:
         """Keep a waiting request from starting until it is released."""
         return self._do(request_id, "hold")

@@ -20,6 +20,7 @@ OURS: Final[Mapping[str, str]] = {
     "queue": "haidang.reading",
     "why": "haidang.reading",
     "logs": "haidang.reading",
+    "extend": "haidang.asking",
     "cancel": "haidang.asking",
     "hold": "haidang.asking",
     "release": "haidang.asking",
