@@ -81,7 +81,7 @@ class Collector:
 
     def _committed(self) -> Picture:
         seen = self._clock.now()
-        snapshot = self._follower.catch_up()
+        snapshot = self._follower.look().snapshot
         news = self._store.read(_read, since=self._horizon)
         self._final = self._final.plus(news.final.sums, news.final.counts)
         self._horizon = news.horizon

@@ -36,7 +36,7 @@ class Explainer:
     def explain(self, request: RequestId) -> Explanation | None:
         """Explain a request; None if it is not pending."""
         with self._lock:
-            snapshot = self._follower.catch_up()
+            snapshot = self._follower.look().snapshot
             asked, began = snapshot.requests.get(request), self._nanoseconds()
             if self._found is None or began >= self._fresh_until or not self._found.knows(asked):
                 self._found = Explanations(snapshot, self._clock.now())

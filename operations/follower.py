@@ -1,6 +1,6 @@
 """A snapshot that is kept current by reading only what changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final
 
@@ -19,22 +19,36 @@ class Seen:
 
 
 class Follower:
-    """Follows the store for one reader or several: the loop, explanations, the exporter."""
+    """Follows the store for one reader or several: the loop, explanations, the exporter.
+
+    The pools in which room was made are told until they were told to the one who decides: others only look.
+    """
 
     def __init__(self, store: Store[Work], policy: Policy) -> None:
         self._store: Final = store
         self._lock: Final = Lock()
         self._mark: Mark = BEGINNING
         self._snapshot = Snapshot(policy=policy)
+        self._is_decided = False
 
     def catch_up(self) -> Snapshot:
-        """Return the snapshot as committed now. The cost grows with what changed since the last call."""
-        return self.look().snapshot
+        """Return the snapshot as committed now, to decide on. The cost grows with what changed since the last call."""
+        with self._lock:
+            self._read()
+            self._is_decided = True
+            return self._snapshot
 
     def look(self) -> Seen:
-        """Return the snapshot as committed now, and where to read on from."""
+        """Return the snapshot as committed now, and where to read on from, to whoever decides nothing."""
         with self._lock:
-            news = self._store.facts(self._mark)
-            self._snapshot = self._snapshot.with_facts(news.facts)
-            self._mark = news.mark
+            self._read()
             return Seen(snapshot=self._snapshot, mark=self._mark)
+
+    def _read(self) -> None:
+        news = self._store.facts(self._mark)
+        self._mark = news.mark
+        if news.facts:
+            before = self._snapshot
+            after = before.with_facts(news.facts)
+            self._snapshot = after if self._is_decided else replace(after, freed=before.freed | after.freed)
+            self._is_decided = False

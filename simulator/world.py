@@ -120,7 +120,7 @@ class World:
                 raise BrokenInvariantError(f"of a plan that nobody overtook was turned away: {applied.turned_away}")
             self._reconcile()
         if self._forgetful and len(self._over) >= _FORGOTTEN_AT_ONCE:
-            self._follower.catch_up()
+            self._follower.look()
             self.store.forget(self._over)
             self._over.clear()
 
