@@ -42,6 +42,7 @@ def test_a_cluster_computes_grows_shrinks_and_is_gone_and_billed_when_it_is_clos
         dask = cluster.get_client()
         assert dask.gather(dask.map(square, range(4))) == [0, 1, 4, 9]
         assert cluster.request.phase == "running"
+        assert cluster.extend("10m").extended_seconds == 600
         assert cluster.scale(3).workers.wanted == 3
         dask.wait_for_workers(3, timeout=30)
         cluster.scale(1)

@@ -10,7 +10,7 @@ from scheduler.diff import diff
 from scheduler.observed import Observed, ObservedProcess
 from scheduler.policy import DEFAULT_POLICY, HOUR
 from scheduler.requests import State
-from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers
+from scheduler.steps import ClearCluster, DeleteProcesses, DrainWorkers, StartProcesses
 from tests.builders import NOW, a_request, a_slot, an_allocation, request_id
 
 
@@ -79,3 +79,11 @@ def test_what_waits_for_a_gang_is_ended_when_nobody_wants_it_any_more_and_left_a
     steps = diff([cluster], Observed(processes=processes, heads={}, unbegun=unbegun), DEFAULT_POLICY, NOW)
     ended = [step for step in steps if isinstance(step, DeleteProcesses)]
     assert ended == [DeleteProcesses(request=cluster.request.id, names=(names[2],))]
+
+
+def test_a_cluster_is_started_with_what_lasts_however_much_longer_it_may_run() -> None:
+    cluster = a_cluster(1)
+    rule = DEFAULT_POLICY.classes[cluster.request.request_class]
+    (start,) = diff([cluster], Observed(processes=(), heads={}), DEFAULT_POLICY, NOW)
+    assert isinstance(start, StartProcesses)
+    assert start.last_second == NOW + rule.longest_walltime_seconds + DEFAULT_POLICY.termination_slack_seconds

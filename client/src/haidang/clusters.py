@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from haidang.amounts import Walltime, read_seconds
 from haidang.answers import ClusterState, Connection, Request
 from haidang.errors import HaidangError, HaidangWarning, RefusedError, UnreachableError
 from haidang.following import follow
@@ -29,7 +30,7 @@ NEWS_SECONDS = 3.0
 
 
 class Cluster:
-    """A cluster of yours: `client` computes on it, `scale` changes it, `close` gives it back.
+    """A cluster of yours: `client` computes on it, `scale` and `extend` change it, `close` gives it back.
 
     Use it with `with`, or close it yourself. One that `owned` is cancelled by `close`, and when the program ends;
     one that was only attached to goes on.
@@ -70,6 +71,15 @@ class Cluster:
         """
         told = self._transport.post(f"/v1/clusters/{segment(self.id)}/scale", {"workers": workers}, repeatable=True)
         return self._transport.read(ClusterState, told)
+
+    def extend(self, walltime: Walltime) -> Request:
+        """Let the cluster go on for so much longer than until its deadline; each call adds to it.
+
+        Raises:
+            ConflictError: it is not granted; `reasons` say what is in the way, the first one what would be: `longest`.
+        """
+        body = {"walltime_seconds": read_seconds(walltime, "walltime", self._words)}
+        return self._transport.read(Request, self._transport.post(f"/v1/requests/{segment(self.id)}/extend", body))
 
     def close(self, *, wait: bool = False) -> None:
         """Disconnect and, if it is yours, give the cluster back; `wait` returns when it is gone and billed."""
