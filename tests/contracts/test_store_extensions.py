@@ -215,6 +215,31 @@ def test_each_of_many_extensions_at_once_is_added_and_held(pool: Pool) -> None:
     assert pool.allocation().held == (1 + THREADS) * hour
 
 
+def test_of_promises_and_extensions_at_once_none_overtakes_another(pool: Pool) -> None:
+    """Whoever is first: what is promised in the end is the moment at which the cluster is gone."""
+    pool.submit_wide()
+    granted: list[Request] = []
+
+    def act(number: int) -> None:
+        follower = Follower(pool.store, DEFAULT_POLICY)
+        for _ in range(3):
+            if number % 2:
+                answer = pool.extend(60, follower.look())
+                granted.extend([answer] if isinstance(answer, Request) else [])
+            elif number % 8 == 0:
+                run_cycle(pool.ports, follower)
+
+    at_once(act)
+    given = pool.request(WIDE).promise
+    pool.cycle()
+    promise, deadline = pool.request(WIDE).promise, pool.request().deadline
+    assert promise is not None
+    assert given in {None, promise}, "it stays as it was given"
+    assert deadline == NOW + HOUR + 60 * len(granted)
+    assert promise.starts == deadline + SLACK
+    assert pool.allocation().held == sum(slot.hold for slot in pool.slots())
+
+
 def test_the_extended_requests_of_a_pool_are_those_that_are_placed(store: Store[Work]) -> None:
     def placed(number: int, extended: int) -> Request:
         request = a_request(number)
