@@ -13,7 +13,8 @@ HOLDS: Final = 0
 MISSED: Final = 1
 COULD_NOT_RUN: Final = 2
 
-Measure = Callable[[], Measured]
+Measure = Callable[..., Measured]
+"""What measures; one that can do less, or look closer, takes options as they were written."""
 
 
 def measure_of(name: str) -> Measure:
@@ -33,8 +34,8 @@ def main(
         case []:
             _list(known)
             return HOLDS
-        case [name] if name in known:
-            return _run(known[name], find)
+        case [name, *options] if name in known and (not options or options[0].startswith("-")):
+            return _run(known[name], find, options)
         case _:
             print(f"one of these, not {' '.join(arguments)!r}: {', '.join(known)}", file=sys.stderr)
             return COULD_NOT_RUN
@@ -46,10 +47,10 @@ def _list(goals: Mapping[str, Goal]) -> None:
         print(f"{goal.name:{width}}  {goal.about}; goal: {goal.bound} {goal.unit}")
 
 
-def _run(goal: Goal, find: Callable[[str], Measure]) -> int:
+def _run(goal: Goal, find: Callable[[str], Measure], options: Sequence[str]) -> int:
     print(f"{goal.name}: {goal.about}", flush=True)
     try:
-        measured = find(goal.name)()
+        measured = find(goal.name)(*options)
     except Exception:  # noqa: BLE001 - whatever it was, there is no figure
         traceback.print_exc()
         print(f"{goal.name}: could not run", file=sys.stderr)

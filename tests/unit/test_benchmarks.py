@@ -16,7 +16,7 @@ GOALS = {goal.name: goal for goal in (QUICK, MANY)}
 TABLE = (("", "s"), ("ours", "0.25"), ("theirs", "0.93"))
 
 
-def measuring(value: float) -> Callable[[str], Callable[[], Measured]]:
+def measuring(value: float) -> Callable[[str], Callable[..., Measured]]:
     return lambda _name: lambda: Measured(value=value, table=TABLE)
 
 
@@ -66,6 +66,18 @@ def test_what_is_no_benchmark_cannot_run(arguments: list[str], capsys: pytest.Ca
     assert "quick, many" in capsys.readouterr().err
 
 
+def test_options_are_handed_to_what_measures_and_one_that_takes_none_could_not_run() -> None:
+    taken: list[str] = []
+
+    def measure(*options: str) -> Measured:
+        taken.extend(options)
+        return Measured(value=0.1, table=TABLE)
+
+    assert main(["quick", "--first", "10"], GOALS, lambda _name: measure) == HOLDS
+    assert taken == ["--first", "10"]
+    assert main(["quick", "--first", "10"], GOALS, measuring(0.1)) == COULD_NOT_RUN
+
+
 def test_without_a_name_all_are_listed_with_their_goals(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([], GOALS, breaking) == HOLDS
     assert capsys.readouterr().out.splitlines() == [
@@ -77,7 +89,8 @@ def test_without_a_name_all_are_listed_with_their_goals(capsys: pytest.CaptureFi
 def test_every_goal_has_a_module_that_measures_it() -> None:
     on_one_machine = ["time-to-cluster", "grow", "idle-cost", "density", "submit"]
     on_kubernetes = ["kube-burst", "kube-gang", "kube-writes", "kube-kills", "kube-start"]
-    assert list(read_goals()) == on_one_machine + on_kubernetes
+    of_the_engine = ["schedules"]
+    assert list(read_goals()) == on_one_machine + on_kubernetes + of_the_engine
     for name in read_goals():
         assert importlib.util.find_spec(f"benchmarks.{name.replace('-', '_')}"), name
 
