@@ -26,6 +26,7 @@ from simulator.outside import NumberedIds
 from simulator.report import Outcome
 from simulator.site import Site, found
 from simulator.swf import RigidJob
+from simulator.using import UseByDay
 from store.memory import MemoryStore
 
 
@@ -42,6 +43,7 @@ class Replay:
         self._site: Final = site
         self._policy: Final = policy
         self._snapshot = Follower(store, policy).catch_up()
+        self._use: Final = UseByDay(site.whole, policy)
         self._ids: Final = NumberedIds()
         self._jobs: Final[dict[RequestId, RigidJob]] = {}
         self._arrivals: Final = sorted(jobs, key=lambda job: (job.submit, job.index), reverse=True)
@@ -61,7 +63,9 @@ class Replay:
         while self._ends and self._ends[0][0] == now:
             ended.append(heapq.heappop(self._ends)[2])
         given = _Given(self._snapshot)
+        self._news += self._use.until(self._snapshot, now, ended)
         for request in ended:
+            self._news += self._use.ended(self._snapshot, self._snapshot.requests[request], now)
             self._news += given.end(self._snapshot.requests[request], now)
         while self._arrivals and self._site.epoch + self._arrivals[-1].submit == now:
             job = self._arrivals.pop()

@@ -37,18 +37,18 @@ def starts(nodes: int, jobs: Sequence[RigidJob], policy: Policy) -> Mapping[int,
 
 
 @pytest.mark.parametrize("name", ["default", "fcfs-easy"])
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seed=SEEDS, nodes=NODES, slack=st.sampled_from([0, None]))
 def test_decisions_alone_start_every_job_when_the_loops_of_production_do(
     name: str, seed: int, nodes: int, slack: int | None
 ) -> None:
-    jobs, policy = made_up(seed, 25, 5.0), policy_of(name, slack)
+    jobs, policy = made_up(seed, 40, 8.0), policy_of(name, slack)
     world = World(Site(processors=PROCESSORS, nodes=nodes), jobs, policy)
     assert starts(nodes, jobs, policy) == starts_of(world.run())
 
 
 @pytest.mark.parametrize("name", ["default", "fcfs-easy"])
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(seed=SEEDS, nodes=NODES, chance=st.randoms(use_true_random=False), part=st.floats(0.1, 0.9))
 def test_how_long_unfinished_work_will_run_changes_nothing_before(
     name: str, seed: int, nodes: int, chance: Random, part: float
