@@ -88,6 +88,7 @@ class Replay:
             index=job.index,
             job_id=job.job_id,
             institution=placement.request.institution,
+            user=job.user,
             procs=job.procs,
             submit=job.submit,
             start=start,

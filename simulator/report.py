@@ -12,11 +12,15 @@ SLOWDOWN_BOUND_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one job: times in seconds of its log, its processors, whose it was, and how it ended."""
+    """What became of one job: times in seconds of its log, its processors, whose it was, and how it ended.
+
+    `user` is the number that the log gives its user.
+    """
 
     index: int
     job_id: int
     institution: InstitutionId
+    user: int
     procs: int
     submit: int
     start: int
@@ -57,6 +61,19 @@ def mean_bounded_slowdown(outcomes: Sequence[Outcome], bound_seconds: int = SLOW
 def mean_wait_seconds(outcomes: Sequence[Outcome]) -> float:
     """Return the mean wait over all jobs; 0 without jobs."""
     return _mean([one.wait_seconds for one in outcomes])
+
+
+def longest_wait_seconds(outcomes: Iterable[Outcome]) -> int:
+    """Return the longest wait of all; 0 without jobs."""
+    return max((one.wait_seconds for one in outcomes), default=0)
+
+
+def user_mean_bounded_slowdown(outcomes: Iterable[Outcome], bound_seconds: int = SLOWDOWN_BOUND_SECONDS) -> float:
+    """Return the mean over users of the mean over each one's jobs: whoever submits most counts once; 0 without jobs."""
+    of_users: dict[int, list[float]] = {}
+    for one in outcomes:
+        of_users.setdefault(one.user, []).append(bounded_slowdown(one, bound_seconds))
+    return _mean([_mean(values) for values in of_users.values()])
 
 
 def weighted_wait_seconds(outcomes: Sequence[Outcome]) -> float:

@@ -99,7 +99,7 @@ def parse(lines: Iterable[str], name: str = "log") -> Log:
     for number, line in enumerate(lines, start=1):
         text, _, comment = line.partition(_COMMENT)
         if text.strip():
-            jobs.append(_job(text.split(), f"{name}, line {number}"))
+            jobs.append(_job(text.split(), f"{name}:{number}"))
         elif not jobs:
             label, colon, value = comment.strip().partition(":")
             if colon and label.isalnum():

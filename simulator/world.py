@@ -193,6 +193,7 @@ class World:
                 index=job.index,
                 job_id=job.job_id,
                 institution=institution_of(project),
+                user=job.user,
                 procs=job.procs,
                 submit=job.submit,
                 start=start - self.site.epoch,

@@ -44,6 +44,7 @@ OUTSIDE: dict[str, tuple[str, ...]] = {
     "fastapi": ("api",),
     "httpx2": ("backends", "haidang"),
     "kubernetes": ("backends.kube",),
+    "matplotlib": ("server",),
     "numpy": ("registry", "quotas", "scheduler", "haidang.inside"),
     "prometheus_client": ("exporters",),
     "psycopg": ("store",),

@@ -8,19 +8,24 @@ from simulator.report import (
     Outcome,
     bounded_slowdown,
     institution_shares,
+    longest_wait_seconds,
     makespan_seconds,
     mean_bounded_slowdown,
     mean_wait_seconds,
+    user_mean_bounded_slowdown,
     utilization,
     weighted_wait_seconds,
 )
 
 
-def an_outcome(start: int, run: int, *, submit: int = 0, procs: int = 1, institution: str = "g1") -> Outcome:
+def an_outcome(
+    start: int, run: int, *, submit: int = 0, procs: int = 1, institution: str = "g1", user: int = 1
+) -> Outcome:
     return Outcome(
         index=0,
         job_id=1,
         institution=InstitutionId(institution),
+        user=user,
         procs=procs,
         submit=submit,
         start=start,
@@ -43,6 +48,12 @@ def test_means_are_over_all_jobs_and_weighted_waits_over_what_they_held() -> Non
     assert mean_wait_seconds(run) == pytest.approx(100 / 3)
     assert weighted_wait_seconds(run) == pytest.approx(100 * 100 / 600)
     assert mean_bounded_slowdown(run) == pytest.approx((1 + 2 + 1) / 3)
+
+
+def test_whoever_submits_most_counts_once_in_the_mean_over_users() -> None:
+    run = [an_outcome(0, 100, user=1) for _ in range(9)] + [an_outcome(200, 100, user=2)]
+    assert user_mean_bounded_slowdown(run) == pytest.approx((1 + 3) / 2)
+    assert longest_wait_seconds(run) == 200
 
 
 def test_utilization_is_what_was_held_of_what_there_was_from_the_first_submission_to_the_last_end() -> None:

@@ -21,8 +21,8 @@ JOBS = [
 def started(index: int, start: int) -> Outcome:
     job, whose = JOBS[index], InstitutionId("g1")
     return Outcome(
-        index=index, job_id=job.job_id, institution=whose, procs=2, submit=job.submit, start=start, end=start + 100,
-        why=End.CANCELLED,
+        index=index, job_id=job.job_id, institution=whose, user=1, procs=2, submit=job.submit, start=start,
+        end=start + 100, why=End.CANCELLED,
     )  # fmt: skip
 
 

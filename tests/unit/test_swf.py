@@ -55,12 +55,12 @@ def test_a_whole_number_with_a_point_is_one() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (LINE.replace("3477", "3477.5"), r"some.swf, line 8: field 4 \(run\) is '3477.5'"),
-        (LINE.replace("599850", "noon"), r"some.swf, line 8: field 2 \(submit\) is 'noon'"),
+        (LINE.replace("3477", "3477.5"), r"some.swf:8: field 4 \(run\) is '3477.5'"),
+        (LINE.replace("599850", "noon"), r"some.swf:8: field 2 \(submit\) is 'noon'"),
         (LINE.replace("   4     -1", "   4    nan", 1), r"field 6 \(average_cpu\) is 'nan'"),
         (LINE.replace("   4     -1", "   4    inf", 1), r"field 6 \(average_cpu\) is 'inf'"),
-        (LINE.replace("192180", ""), "some.swf, line 8: 17 fields, not 18"),
-        (f"{LINE.strip()} 7", "some.swf, line 8: 19 fields, not 18"),
+        (LINE.replace("192180", ""), "some.swf:8: 17 fields, not 18"),
+        (f"{LINE.strip()} 7", "some.swf:8: 19 fields, not 18"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_field(line: str, complaint: str) -> None:
