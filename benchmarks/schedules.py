@@ -31,8 +31,6 @@ BACKFILLS: Final[Mapping[str, str]] = {
     "fcfs-conservative": "cons",
 }
 """The policies, and what their reference schedules are called."""
-# What takes longest begins first, so that at the end none runs alone for long.
-_LONGEST_FIRST: Final = ("fcfs-conservative", "fcfs", "fcfs-easy", "fcfs-easy-sjbf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +93,11 @@ def compare(run: Run) -> Compared:
 
 
 def _runs(asked: Namespace) -> Iterator[Run]:
-    for policy in _LONGEST_FIRST:
-        if policy in asked.policies:
-            for log in asked.logs:
-                yield Run(log=log, policy=policy, nodes=1, first=asked.first)
-                if log == ON_SMALL_NODES.name:
-                    yield Run(log=log, policy=policy, nodes=ON_SMALL_NODES.processors, first=asked.first)
+    for policy in asked.policies:
+        for log in asked.logs:
+            yield Run(log=log, policy=policy, nodes=1, first=asked.first)
+            if log == ON_SMALL_NODES.name:
+                yield Run(log=log, policy=policy, nodes=ON_SMALL_NODES.processors, first=asked.first)
 
 
 def _outcomes(run: Run, jobs: Sequence[RigidJob], processors: int) -> Iterator[Outcome]:

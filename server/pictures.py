@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import StringIO
 from typing import Any, Final
@@ -137,10 +138,11 @@ def _coloured(trials: Trials) -> Iterator[tuple[Trial, str]]:
 def _longer(outcomes: Iterable[Outcome]) -> Iterator[tuple[float, float]]:
     """Yield times and the part of all jobs that wait longer; of many points as many as can be seen."""
     found = sorted(one.wait_seconds for one in outcomes)
-    for place in sorted({len(found) * step // _POINTS for step in range(_POINTS)}):
-        # A logarithm has no place for nothing: who starts in the second of the submission stands at one.
-        yield max(found[place], 1), 1 - (place + 1) / len(found)
-    yield max(found[-1], 1), 0.0
+    # A logarithm has no place for nothing: those who start at once are what the curve lacks at its begin.
+    at_once = bisect_right(found, 1)
+    yield 1, 1 - at_once / len(found)
+    for place in sorted({at_once + (len(found) - at_once) * step // _POINTS for step in range(1, _POINTS + 1)}):
+        yield max(found[place - 1], 1), 1 - place / len(found)
 
 
 def _over_time(axes: Axes, series: Series, course: Course, look: tuple[str, str]) -> None:

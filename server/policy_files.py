@@ -29,6 +29,15 @@ class PolicyFileError(Exception):
     """There is no such policy, or its file cannot be read; the message says which field is wrong with it."""
 
 
+class UnknownPolicyError(PolicyFileError):
+    """There is no policy of that name; `where` says what file names it, if one does."""
+
+    def __init__(self, name: str, where: str = "") -> None:
+        self.name: Final = name
+        self.where: Final = where
+        super().__init__(f"{where}there is no policy {name!r}, only {', '.join(NAMED)} and files ending in {ENDING}")
+
+
 class _ClassChanges(BaseModel):
     """What a file says of one class of requests: the fields of `ClassRule` by their names."""
 
@@ -103,8 +112,7 @@ def differences(before: Policy, after: Policy) -> Mapping[str, tuple[object, obj
 
 def _named(name: str, where: str = "") -> Policy:
     if name not in NAMED:
-        known = ", ".join(NAMED)
-        raise PolicyFileError(f"{where}there is no policy {name!r}: take one of {known}, or a file ending in {ENDING}")
+        raise UnknownPolicyError(name, where)
     return NAMED[name]
 
 

@@ -11,7 +11,8 @@ from typing import Final
 import click
 from haidang.words import harmless
 
-from server.policy_files import PolicyFileError, policy_for_logs
+from scheduler.policies import NAMED
+from server.policy_files import ENDING, PolicyFileError, UnknownPolicyError, policy_for_logs
 from server.speech import Speech
 from server.telling import answer, lines
 from server.trials import MEMBERS, NODES, Course, NotReplayedError, Progress, Trial, Trials, course_of, tried
@@ -60,7 +61,7 @@ def simulate(
     names stand. The log's jobs run as long as they did.
     """
     speech = Speech(language)
-    with _failing_in_words():
+    with _failing_in_words(speech):
         names = [name for name in (_compared_with(policy, against), policy) if name]
         policies = [policy_for_logs(name) for name in names]
         course = course_of(trace, speech, processors=processors, nodes=nodes, member=member, limit=limit)
@@ -96,8 +97,12 @@ def _write_page(trials: Trials, speech: Speech, path: Path) -> None:
 
 
 @contextmanager
-def _failing_in_words() -> Iterator[None]:
+def _failing_in_words(speech: Speech) -> Iterator[None]:
     try:
         yield
+    except UnknownPolicyError as error:
+        known = ", ".join(NAMED)
+        message = speech("no_policy", where=error.where, name=error.name, known=known, ending=ENDING)
+        raise click.ClickException(harmless(message)) from error
     except (PolicyFileError, NotReplayedError, OSError) as error:
         raise click.ClickException(harmless(str(error))) from error

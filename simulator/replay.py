@@ -62,7 +62,7 @@ class Replay:
         ended: list[RequestId] = []
         while self._ends and self._ends[0][0] == now:
             ended.append(heapq.heappop(self._ends)[2])
-        given = _Given(self._snapshot)
+        given = Given(self._snapshot)
         self._news += self._use.until(self._snapshot, now, ended)
         for request in ended:
             self._news += self._use.ended(self._snapshot, self._snapshot.requests[request], now)
@@ -72,13 +72,20 @@ class Replay:
             draft = self._site.draft_of(job, self._ids)
             self._jobs[draft.id] = job
             self._news.append(draft.accepted(now))
-        self._snapshot = self._snapshot.with_facts((*self._news, *given.facts()))
-        plan = decide(self._snapshot, now)
-        self._news = list(outcome_of(self._snapshot, plan, now))
+        self.learn((*self._news, *given.facts()))
+        plan = self.decided(now)
         for placement in plan.placements:
             yield self._started(placement, now)
-        self._snapshot = self._snapshot.with_facts(self._news)
+        self.learn(tuple(outcome_of(self._snapshot, plan, now)))
         self._news = []
+
+    def learn(self, facts: Sequence[Fact]) -> None:
+        """Take facts into the snapshot; for whoever measures, apart from deciding."""
+        self._snapshot = self._snapshot.with_facts(facts)
+
+    def decided(self, now: Seconds) -> Plan:
+        """Decide one cycle."""
+        return decide(self._snapshot, now)
 
     def _started(self, placement: Placement, now: Seconds) -> Outcome:
         job = self._jobs.pop(placement.request.id)
@@ -99,7 +106,7 @@ class Replay:
 
 def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     """Yield what a store would hand over once a plan is applied, as far as placements, promises and waits go."""
-    given = _Given(snapshot)
+    given = Given(snapshot)
     changed = {change.request.id: replace(change.request, promise=change.promise) for change in plan.promises}
     for wait in plan.waits:
         for request in wait.requests:
@@ -110,7 +117,7 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     yield from given.facts()
 
 
-class _Given:
+class Given:
     """What nodes and shares grant, as several requests take of it or give it back."""
 
     def __init__(self, snapshot: Snapshot) -> None:
