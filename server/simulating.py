@@ -10,9 +10,13 @@ from typing import Final
 
 import click
 from haidang.words import harmless
+from pydantic import ValidationError
 
+from operations.ports.store import StoreUnavailableError
 from scheduler.policies import NAMED
 from server.policy_files import ENDING, PolicyFileError, UnknownPolicyError, policy_for_logs
+from server.remembering import course_remembered
+from server.settings import Settings
 from server.speech import Speech
 from server.telling import answer, lines
 from server.trials import MEMBERS, NODES, Course, NotReplayedError, Progress, Trial, Trials, course_of, tried
@@ -24,7 +28,11 @@ NOBODY: Final = "none"
 
 
 @click.command()
-@click.option("--trace", required=True, type=Path, metavar="LOG.swf[.gz]", help="A log of work.")
+@click.option("--trace", type=Path, metavar="LOG.swf[.gz]", help="A log of work in the Standard Workload Format.")
+@click.option("--journal", is_flag=True, help="Instead of a log, what the center's own database remembers.")
+@click.option("--data", help="With --journal: the center's own folder.  [HAIDANG_DATA; haidang-data]")
+@click.option("--database", help="With --journal: its database.  [HAIDANG_DATABASE; a file in the data folder]")
+@click.option("--pool", metavar="ID", help="With --journal: of which pool.  [the only one]")
 @click.option("--policy", default=DEFAULT, show_default=True, metavar="NAME|FILE.toml", help="The policy to try.")
 @click.option(
     "--against",
@@ -42,7 +50,11 @@ NOBODY: Final = "none"
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON object, for scripts.")
 def simulate(
     *,
-    trace: Path,
+    trace: Path | None,
+    journal: bool,
+    data: str | None,
+    database: str | None,
+    pool: str | None,
     policy: str,
     against: str | None,
     processors: int | None,
@@ -60,11 +72,17 @@ def simulate(
     A policy is one of the published names, or a file in which `base = "default"` and the fields of a policy by their
     names stand. The log's jobs run as long as they did.
     """
+    if (trace is None) != journal:
+        raise click.UsageError("give either --trace LOG.swf or --journal")
     speech = Speech(language)
     with _failing_in_words(speech):
         names = [name for name in (_compared_with(policy, against), policy) if name]
         policies = [policy_for_logs(name) for name in names]
-        course = course_of(trace, speech, processors=processors, nodes=nodes, member=member, limit=limit)
+        if trace is None:
+            settings = _settings(data=data, database=database)
+            course = course_remembered(settings, speech, pool=pool, processors=processors, member=member, limit=limit)
+        else:
+            course = course_of(trace, speech, processors=processors, nodes=nodes, member=member, limit=limit)
         progress = Progress(speech)
         runs = [tried(course, name, one, progress) for name, one in zip(names, policies, strict=True)]
         trials = _trials(course, runs)
@@ -77,6 +95,13 @@ def simulate(
         return
     for line in lines(trials, speech, everybody=everybody):
         click.echo(harmless(line))
+
+
+def _settings(**options: str | None) -> Settings:
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]  # pydantic reads them
+    except ValidationError as error:
+        raise click.ClickException("; ".join(str(fault["msg"]) for fault in error.errors())) from error
 
 
 def _compared_with(policy: str, against: str | None) -> str | None:
@@ -104,5 +129,5 @@ def _failing_in_words(speech: Speech) -> Iterator[None]:
         known = ", ".join(NAMED)
         message = speech("no_policy", where=error.where, name=error.name, known=known, ending=ENDING)
         raise click.ClickException(harmless(message)) from error
-    except (PolicyFileError, NotReplayedError, OSError) as error:
+    except (PolicyFileError, NotReplayedError, StoreUnavailableError, OSError) as error:
         raise click.ClickException(harmless(str(error))) from error

@@ -109,7 +109,11 @@ def answer(trials: Trials) -> Mapping[str, Any]:
         "policy": _told(trials.after),
         "against": _told(trials.before) if trials.before else None,
         "institutions": [
-            {**asdict(one), "institution": _number(one.institution), "wait_change_seconds": one.wait_change_seconds}
+            {
+                **asdict(one),
+                "institution": _called(one.institution, course),
+                "wait_change_seconds": one.wait_change_seconds,
+            }
             for one in compared_members(trials)
         ],
     }
@@ -129,8 +133,15 @@ def runs_of(trials: Trials) -> Sequence[Trial]:
 def name_of(institution: InstitutionId, course: Course, speech: Speech) -> str:
     """Return what people call an institution of a log: it has numbers alone."""
     number = _number(institution)
+    if number in course.names:
+        return course.names[number]
     what = speech(f"member_{course.member}")
     return f"{what} {speech('unknown_member') if number == MISSING else number}"
+
+
+def _called(institution: InstitutionId, course: Course) -> int | str:
+    number = _number(institution)
+    return course.names.get(number, number)
 
 
 def _number(institution: InstitutionId) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, TextIO
@@ -36,7 +36,8 @@ class NotReplayedError(Exception):
 class Course:
     """What every policy is tried on: the jobs of a log, and the site they come to.
 
-    `began` is when second 0 was, in seconds since 1970, if anybody knows; `member` names what makes institutions.
+    `began` is when second 0 was, in seconds since 1970, if anybody knows; `member` names what makes institutions, and
+    `names` what their numbers stand for, where that is known.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Course:
     site: Site
     member: str
     began: int | None
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
