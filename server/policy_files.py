@@ -49,6 +49,7 @@ class _ClassChanges(BaseModel):
     largest_workers: Whole | None = None
     most_per_person: Whole | None = None
     most_waiting: Whole | None = None
+    most_waiting_of_institution: Whole | None = None
     share_percent: Percent | None = None
     price_percent: Whole | None = None
     overtaking_seconds: Whole | None = None
