@@ -182,33 +182,38 @@ def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
     ends = room.now + cells[:, columns.WALLTIME] + room.policy.termination_slack_seconds
     holds = np.sort(np.array([hold.starts for hold in floor.timeline.promised], dtype=np.int64))
     before = np.searchsorted(holds, ends, "left")
-    share = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
     fits = np.flatnonzero(bits == 0)
-    if not len(fits):
-        return np.asarray(bits)
-    alike, which = np.unique(
-        np.stack([cells[fits, columns.SHAPE], before[fits], share[fits]]), axis=1, return_inverse=True
-    )
-    found = [_on_nodes(room, floor, one, holds) for one in alike.T]
-    bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)]
+    if len(fits):
+        alike, which = np.unique(np.stack([cells[fits, columns.SHAPE], before[fits]]), axis=1, return_inverse=True)
+        found = [
+            _on_nodes(room, floor, int(shape), int(holds[count - 1]) if count else None) for shape, count in alike.T
+        ]
+        bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)]
+    if room.arrays.structure.withholds_any:
+        _add_delayed_by_quota(room, floor, cells, bits)
     if floor.closed:
         bits[bits == 0] = OTHERS_FIRST
     return np.asarray(bits)
 
 
-def _on_nodes(room: Room, floor: Floor, alike: Ints, holds: Ints) -> int:
-    """Return what stops requests of one shape and share that end before all but so many protected starts."""
-    shape, before, share = map(int, alike)
+def _on_nodes(room: Room, floor: Floor, shape: int, last_start: int | None) -> int:
+    """Return what stops requests of one shape on nodes, that end after a protected start, the last of such."""
     gang = gang_of(room, shape)
     if not isinstance(place(gang, floor.timeline.free), Packing):
         return NODES_FULL
-    if not before:
+    if last_start is None:
         return 0
-    ends = Seconds(int(holds[before - 1]) + 1)
-    if not isinstance(place(gang, floor.timeline.open_until(ends)), Packing):
-        return WOULD_DELAY
-    delayed = share != NOBODY and floor.dues.delayed(share, gang.total, room.now, ends)
-    return WOULD_DELAY if delayed else 0
+    free = floor.timeline.open_until(Seconds(last_start + 1))
+    return 0 if isinstance(place(gang, free), Packing) else WOULD_DELAY
+
+
+def _add_delayed_by_quota(room: Room, floor: Floor, cells: Ints, bits: Ints) -> None:
+    """Note of those whom nodes do not stop whether quota would be lacking at a protected start."""
+    rows = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
+    for at in np.flatnonzero((bits == 0) & (rows != NOBODY)):
+        ends = Seconds(int(room.now + cells[at, columns.WALLTIME] + room.policy.termination_slack_seconds))
+        if floor.dues.delayed(int(rows[at]), cells[at, columns.TOTAL :], room.now, ends):
+            bits[at] = WOULD_DELAY
 
 
 def gang_of(room: Room, shape: int) -> Gang:

@@ -61,6 +61,8 @@ class Turns:
 
     def _has_become_hopeless(self, row: int) -> bool:
         cells = self._queue.cells[[row]]
+        if self._room.floor(self._room.arrays.names.spots.key(int(cells[0, columns.SPOT]))).closed:
+            return True
         if any(int(kinds[0]) in known for known, kinds in self._given_up(cells)):
             return True
         if self._looked_at == self._room.decisions or not self._room.is_tight:

@@ -53,6 +53,6 @@ def test_what_is_no_schedule_is_told_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("nodes", [1, 100])
 def test_the_first_jobs_of_a_published_log_start_when_the_reference_says(policy: str, nodes: int) -> None:
     trace(LOGS["KTH-SP2"].file)
-    one = schedules.compare(schedules.Run(log="KTH-SP2", policy=policy, nodes=nodes, first=100))
+    one = schedules.compare(schedules.Run(log="KTH-SP2", policy=policy, nodes=nodes, first=300))
     assert one.jobs > 50
     assert one.differing == 0
