@@ -15,11 +15,12 @@ from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Wait
+from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Wait
 from scheduler.requests import Request, State
+from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
 
-A = TypeVar("A", Placement, Growth, Retirement)
+A = TypeVar("A", Placement, Growth, Shrink, Retirement)
 Obstacle = ShareFull | NoShare | NodeFull | NoCredit
 
 
@@ -40,6 +41,7 @@ class Applied:
 
     placed: tuple[RequestId, ...] = ()
     grown: tuple[RequestId, ...] = ()
+    shrunk: tuple[RequestId, ...] = ()
     retired: tuple[RequestId, ...] = ()
     turned_away: tuple[RequestId, ...] = ()
 
@@ -65,13 +67,14 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
     overtaken = _overtaken(work, plan, snapshot, now)
     placed, not_placed = _apply_each(work, _without(plan.placements, overtaken), _place, now)
     grown, not_grown = _apply_each(work, _without(plan.growths, overtaken), _grow, now)
+    shrunk, not_shrunk = _apply_each(work, plan.shrinks, _shrink, now)
     retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
     for change in plan.promises:
         _promise(work, change, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
-    turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_retired)
-    return Applied(placed=placed, grown=grown, retired=retired, turned_away=turned_away)
+    turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_shrunk, *not_retired)
+    return Applied(placed=placed, grown=grown, shrunk=shrunk, retired=retired, turned_away=turned_away)
 
 
 def _outstayed(work: Work, pools: Collection[PoolId], snapshot: Snapshot) -> frozenset[PoolId]:
@@ -89,6 +92,7 @@ def _without_pools(plan: Plan, pools: Collection[PoolId]) -> tuple[Plan, tuple[R
         plan,
         placements=tuple(one for one in plan.placements if one.request.pool not in pools),
         growths=tuple(one for one in plan.growths if one.request.pool not in pools),
+        shrinks=tuple(one for one in plan.shrinks if one.request.pool not in pools),
         promises=tuple(one for one in plan.promises if one.request.pool not in pools),
     )
     return left, tuple(sorted({one.request.id for one in plan.answers() if one.request.pool in pools}))
@@ -161,16 +165,36 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
 
 def _grow(work: Work, growth: Growth, now: Seconds) -> None:
     before = growth.request
-    _swap(work, before, replace(before, next_ordinal=before.next_ordinal + len(growth.processes)))
+    after = replace(before, next_ordinal=before.next_ordinal + len(growth.processes))
+    _swap(work, before, resized(after, growth.spared_milliseconds, now))
     _occupy(work, before, growth.processes, now)
     workers = ("workers", str(len(growth.processes)))
     work.journal.add([Event(request=before.id, at=now, kind=EventKind.GREW, details=(workers,))])
 
 
-def _retire(work: Work, retirement: Retirement, now: Seconds) -> None:
-    for slot in retirement.processes:
-        if not work.clusters.swap(slot, replace(slot, wanted=False, stop_by=retirement.stop_by)):
+def _shrink(work: Work, shrink: Shrink, now: Seconds) -> None:
+    """Tell chosen workers to leave: whoever has the stronger claim gets what they hold once they are gone."""
+    before = shrink.request
+    _swap(work, before, resized(before, shrink.spared_milliseconds, now))
+    _tell_to_leave(work, shrink)
+    details = (
+        ("reason", "reclaimed" if shrink.by != (before.institution,) else "own-start"),
+        ("by", " ".join(shrink.by)),
+        ("claim", shrink.claim.code),
+        ("workers", str(len(shrink.processes))),
+        ("stop_by", str(shrink.stop_by)),
+    )
+    work.journal.add([Event(request=before.id, at=now, kind=EventKind.SHRANK, details=details)])
+
+
+def _tell_to_leave(work: Work, leaving: Shrink | Retirement) -> None:
+    for slot in leaving.processes:
+        if not work.clusters.swap(slot, replace(slot, wanted=False, stop_by=leaving.stop_by)):
             raise TurnedAwayError
+
+
+def _retire(work: Work, retirement: Retirement, now: Seconds) -> None:
+    _tell_to_leave(work, retirement)
     details = (("reason", "node-draining"), ("workers", str(len(retirement.processes))))
     work.journal.add([Event(request=retirement.request.id, at=now, kind=EventKind.SHRANK, details=details)])
 
@@ -218,6 +242,6 @@ def _swap(work: Work, before: Request, after: Request) -> None:
 
 
 def _requests(plan: Plan) -> set[RequestId]:
-    answered = {answer.request.id for answer in (*plan.answers(), *plan.retirements)}
+    answered = {answer.request.id for answer in (*plan.answers(), *plan.shrinks, *plan.retirements)}
     answered |= {change.request.id for change in plan.promises}
     return answered | {request for wait in plan.waits for request in wait.requests}

@@ -18,6 +18,7 @@ from scheduler.fitting import never_fits
 from scheduler.policy import Policy
 from scheduler.reasons import InstitutionWaitsEnough, TooManyWaiting, UnknownEnvironment
 from scheduler.requests import Draft, End, Request, State
+from scheduler.scaling import resized, spared_milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +104,13 @@ def scale(work: Work, request_id: RequestId, workers: int, policy: Policy, *, no
         )
     if request.workers_wanted == workers:
         return request
-    work.requests.swap(request, replace(request, workers_wanted=workers))
-    leaving = _youngest(work.clusters.slots(request_id), workers)
+    slots = work.clusters.slots(request_id)
+    leaving = _youngest(slots, workers)
+    after = replace(request, workers_wanted=workers)
+    if leaving:
+        has = sum(slot.wanted and slot.part is not Part.HEAD for slot in slots)
+        after = resized(after, spared_milliseconds(request, has, policy, now), now)
+    work.requests.swap(request, after)
     for slot in leaving:
         work.clusters.swap(slot, replace(slot, wanted=False, stop_by=Seconds(now + policy.notice_seconds)))
     details = (("workers", str(workers)), ("leaving", str(len(leaving))))

@@ -68,6 +68,7 @@ class Structure:
             own[level] = _scaled(kept[level], has, said)
             siblings[level] = _scaled(kept_by_all[parent] - kept[level], has, said)
             effective[level] = _scaled(self.nominal[level], has, said)
+        self.effective = effective
         return own, siblings
 
 

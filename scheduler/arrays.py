@@ -17,7 +17,7 @@ from registry.axes import PLENTY, Axes, Bools, Ints
 from registry.centers import Node, NodeState
 from registry.ids import AllocationId, BookingId, PersonId, PoolId, ProjectId, RequestId, ShareId
 from registry.resources import Resources
-from scheduler.clusters import Process
+from scheduler.clusters import Part, Process
 from scheduler.facts import DayOfUse
 from scheduler.requests import Draft, Request, RequestClass, State
 from scheduler.tables import ALIVE, Numbers, Table
@@ -26,6 +26,7 @@ __all__ = ["ALIVE", "CLASSES"]
 
 CLASSES: Final = tuple(RequestClass)
 NOT_SOLD: Final = -1
+UNKNOWN: Final = -1
 NOWHERE: Final = -1
 """The row of a node that is not there."""
 
@@ -36,8 +37,15 @@ TOTAL: Final = 17
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
-NODE, COUNTED_SINCE, ENDING, DEADLINE = 6, 7, 8, 9
-SHAPE_OF_PROCESS: Final = 10
+NODE, COUNTED_SINCE, ENDING, DEADLINE, LENT = 6, 7, 8, 9, 10
+SHAPE_OF_PROCESS: Final = 11
+KEPT, ELASTIC, LEAVING = 0, 1, 2
+"""Whether a process stays to the end of its time, may be taken back, or was told to leave."""
+
+# The columns of a running cluster: how many workers it wants and has, and what sharing asks of it.
+CLOSING, RUNS_UNTIL = 3, 4
+WANTED, HAS, LEAST, OWNER, GANG, PARALLEL, SPARED, SPARED_SINCE, PLACE = range(5, 14)
+RUNNING_COLUMNS: Final = 14
 
 Spot = tuple[PoolId, BookingId | None]
 """Where requests may go: to the nodes of a pool, or to those of a booking there."""
@@ -84,6 +92,7 @@ class Ground:
         whole = [axes.row(node.capacity, _places(node)) for node in self.nodes.values()]
         self.capacity: Final[Ints] = np.array(whole, dtype=np.int64).reshape(-1, axes.width)
         self.ready: Final[Bools] = np.array([_is_ready(node) for node in self.nodes.values()], dtype=bool)
+        self.emptied: Final[Bools] = np.array([_is_emptied(node) for node in self.nodes.values()], dtype=bool)
 
     def with_nodes(self, changed: Iterable[Node], axes: Axes) -> Ground:
         """Return the ground with some nodes in place of what they were; new ones make it anew."""
@@ -92,11 +101,13 @@ class Ground:
             return Ground((self.nodes | news).values(), axes)
         after = copy(self)
         after.nodes, after.ready = self.nodes | news, self.ready.copy()  # type: ignore[misc]
+        after.emptied = self.emptied.copy()  # type: ignore[misc]
         after.free, after.capacity = self.free.copy(), self.capacity.copy()  # type: ignore[misc]
         for node in news.values():
             after.free[self.row_of[node.id]] = _free(node, axes)
             after.capacity[self.row_of[node.id]] = axes.row(node.capacity, _places(node))
             after.ready[self.row_of[node.id]] = _is_ready(node)
+            after.emptied[self.row_of[node.id]] = _is_emptied(node)
         return after
 
 
@@ -147,7 +158,7 @@ class Arrays:
         self.names = Names()
         self.queue: Table[RequestId] = Table(TOTAL + axes.width)
         self.processes: Table[tuple[RequestId, int]] = Table(SHAPE_OF_PROCESS + axes.width)
-        self.running: Table[RequestId] = Table(5)
+        self.running: Table[RequestId] = Table(RUNNING_COLUMNS)
         self.days: Table[tuple[ShareId, PoolId, int]] = Table(4)
         self.credit: Table[AllocationId] = Table(5)
         self.grounds: Mapping[PoolId, Ground] = {}
@@ -171,17 +182,18 @@ class Arrays:
         if request.state is not State.PLACED:
             self.running.drop(request.id)
             return
-        pool = self.names.pools.of(request.pool)
-        person = self.names.by_person.of((request.person, request.request_class))
-        self.running.put(request.id, (pool, person, int(request.ending is not None), request.deadline or 0))
-        for slot in slots:
+        own = tuple(slots)
+        self.running.put(request.id, _running_row(request, own, self.names))
+        for slot in own:
             self.put_process(request, slot)
 
     def put_process(self, request: Request, slot: Process) -> None:
-        """Write a slot of a placed request."""
+        """Write a slot of a placed request; one that was told to leave is gone earlier than the others."""
         row = self.grounds[request.pool].row_of.get(slot.node, NOWHERE) if request.pool in self.grounds else NOWHERE
         since = slot.charged_until or slot.started or 0
-        life = row, since, int(request.ending is not None), request.deadline or 0
+        deadline = request.deadline or 0
+        leaves = deadline if slot.wanted or slot.stop_by is None else min(deadline, slot.stop_by)
+        life = row, since, int(request.ending is not None), leaves, _lent(slot)
         columns = (*_belongs(request, self.names), *life, *self.axes.row(slot.shape, 1))
         self.processes.put((request.id, slot.ordinal), columns)
 
@@ -265,6 +277,35 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
     )
 
 
+def _running_row(request: Request, slots: Iterable[Process], names: Names) -> tuple[int, ...]:
+    return (
+        names.pools.of(request.pool),
+        names.by_person.of((request.person, request.request_class)),
+        int(request.ending is not None),
+        request.deadline or 0,
+        request.workers_wanted,
+        sum(map(works, slots)),
+        request.workers_min,
+        names.vertices.of((ShareId(request.institution), request.pool)),
+        names.shapes.of(shape_of(request)),
+        UNKNOWN if request.parallel_fraction is None else request.parallel_fraction,
+        request.spared_milliseconds,
+        request.spared_since or 0,
+        names.spots.of((request.pool, request.booking)),
+    )
+
+
+def works(slot: Process) -> bool:
+    """Tell whether a slot is a worker's that is to go on."""
+    return slot.wanted and slot.part is not Part.HEAD
+
+
+def _lent(slot: Process) -> int:
+    if not slot.wanted:
+        return LEAVING
+    return ELASTIC if slot.part is Part.ELASTIC else KEPT
+
+
 def _belongs(request: Request, names: Names) -> tuple[int, ...]:
     """Return the columns POOL to INSTITUTION."""
     return (
@@ -282,6 +323,10 @@ def _places(node: Node) -> int:
 
 def _is_ready(node: Node) -> bool:
     return node.state is NodeState.READY
+
+
+def _is_emptied(node: Node) -> bool:
+    return node.state is NodeState.DRAINING
 
 
 def _free(node: Node, axes: Axes) -> tuple[int, ...]:

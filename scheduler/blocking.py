@@ -173,7 +173,7 @@ def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
     before = np.searchsorted(np.array(starts, dtype=np.int64), ends, "left")
     opens = [floor.timeline.free, *(floor.timeline.open_until(Seconds(one + 1)) for one in starts)]
     sums = np.stack([np.maximum(one, 0).sum(axis=0) for one in opens])
-    return within(cells[:, columns.TOTAL :], sums[before])
+    return within(cells[:, columns.TOTAL :], np.maximum(sums[before], room.within_notice(floor)))
 
 
 def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:

@@ -11,8 +11,10 @@ from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, stopped
 from scheduler.elastic import share_out
 from scheduler.evacuation import evacuate
 from scheduler.ordering import Standings
+from scheduler.owners import call_back
 from scheduler.plan import Plan, PromiseChange, Wait
 from scheduler.promising import Decided, keep, keep_promises, promised
+from scheduler.reclaim import Reclaims
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
@@ -23,16 +25,20 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     """Return everything that changes at `now`: who starts, who grows, who leaves, whose reasons to wait are new ones.
 
     Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched but
-    where its node is to be emptied.
+    where its node is to be emptied, or where somebody with a stronger claim needs what elastic workers hold.
     """
     decided = answer(snapshot, now)
     waits = tuple(_changed(snapshot, decided))
-    growths = tuple(share_out(snapshot, decided.room))
-    growing = {growth.request.id for growth in growths}
+    placed = [placement.request for placement in decided.placements]
+    growths = tuple(share_out(decided.room, decided.reclaims.shrinking, placed))
+    call_back(decided.room, decided.reclaims, growths)
+    shrinks = tuple(decided.reclaims.shrinks())
+    busy = {growth.request.id for growth in growths} | decided.reclaims.shrinking
     return Plan(
         placements=tuple(decided.placements),
         growths=growths,
-        retirements=tuple(evacuate(snapshot, growing, now)),
+        shrinks=shrinks,
+        retirements=tuple(evacuate(snapshot, busy, now)),
         promises=tuple(_promise_changes(snapshot, decided)),
         waits=waits,
     )
@@ -46,10 +52,10 @@ def answer(snapshot: Snapshot, now: Seconds) -> Decided:
     may delay none of these. A request that something else stops is passed over.
     """
     room = Room(snapshot, now)
-    decided = Decided(room, Standings(snapshot, now))
+    decided = Decided(room, Standings(snapshot, now), Reclaims(room))
     keep_promises(decided)
     started = {placement.request.id for placement in decided.placements}
-    turns = Turns(room, decided.standings, apart=started | decided.waits_for.keys())
+    turns = Turns(decided, apart=started | decided.waits_for.keys())
     for request in turns:
         if not is_answered(decided, request):
             turns.give_up(request)
@@ -57,9 +63,13 @@ def answer(snapshot: Snapshot, now: Seconds) -> Decided:
 
 
 def is_answered(decided: Decided, request: Request) -> bool:
-    """Place a request that nodes alone may stop, or promise it a start; tell whether it got either."""
+    """Place a request that nodes alone may stop, or promise it a start; tell whether it got either.
+
+    What others have to give back for it comes before any start that it would have to wait longer for.
+    """
     room, gang = decided.room, decided.room.gang(request)
-    packing = room.packing(request, gang)
+    short = decided.reclaims.is_short_of_quota(request)
+    packing = None if short else room.packing(request, gang)
     if packing is not None:
         decided.standings.use(request, gang.total, request.walltime_seconds)
         decided.placements.append(room.start(request, gang, packing))
@@ -67,9 +77,11 @@ def is_answered(decided: Decided, request: Request) -> bool:
     floor = room.floor_for(request)
     if not room.policy.backfill:
         room.close(floor)
-    first = room.first_start(request, gang) if room.may_promise_on(floor) else None
+    first = decided.reclaims.back_for(request, gang)
+    if first is None and not short and room.may_promise_on(floor):
+        first = room.first_start(request, gang)
     if first is not None:
-        keep(decided, request, gang, *first)
+        keep(decided, request, gang, first)
     return first is not None
 
 

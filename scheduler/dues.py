@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +33,7 @@ class Dues:
         self._now: Final = now
         self._promised: list[Due] = []
         self._begun: list[Due] = []
+        self._early: list[Due] = []
         self._then: dict[Due, Grants] = {}
 
     def begin(self, row: int, total: Ints, ends: Seconds) -> None:
@@ -40,6 +42,13 @@ class Dues:
         for due, then in self._then.items():
             if due.starts < ends:
                 then.grant(row, total)
+
+    def leave(self, early: Due) -> None:
+        """Know of an amount that leaves earlier than was known: at its start, not only at its end."""
+        self._early.append(early)
+        for other, then in self._then.items():
+            if early.starts <= other.starts < early.ends:
+                then.grant(early.row, -early.total)
 
     def promise(self, due: Due) -> None:
         """Set an amount aside from a moment on."""
@@ -60,6 +69,18 @@ class Dues:
         if not (total <= self._at(at).claimable(row)).all():
             return False
         return self.delayed(row, total, at, ends) is None
+
+    def allows_without(
+        self, row: int, total: Ints, when: tuple[Seconds, Seconds], less: Iterable[tuple[int, Ints]]
+    ) -> bool:
+        """Tell the same of a time, from its begin to its end, by which other shares hold so much less."""
+        at, ends = when
+        if self._ample(row, total):
+            return True
+        then = self._at(at)
+        for other, amount in less:
+            then.grant(other, -amount)
+        return bool((total <= then.claimable(row)).all()) and self.delayed(row, total, at, ends) is None
 
     def delayed(self, row: int, total: Ints, at: Seconds, ends: Seconds) -> Due | None:
         """Return the first thing promised that would lack quota if a share held an amount over its start."""
@@ -103,4 +124,7 @@ class Dues:
         for due in self._promised:
             if due.starts <= at < due.ends:
                 grants.grant(due.row, due.total)
+        for due in self._early:
+            if due.starts <= at < due.ends:
+                grants.grant(due.row, -due.total)
         return grants

@@ -1,97 +1,265 @@
-"""Idle capacity for running clusters that want more workers, shared out between institutions."""
+"""Idle capacity for running clusters that want more workers, shared out between institutions and inside them."""
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
-from registry.ids import InstitutionId, PoolId, RequestId, Seconds, ShareId
-from registry.resources import NOTHING, Resources, dominant_ppm
+import numpy as np
+
+from quotas.grants import NOBODY
+from registry.axes import Bools, Floats, Ints, parts
+from registry.ids import RequestId
+from scheduler import arrays as columns
+from scheduler.arrays import UNKNOWN, Spot
+from scheduler.clearing import Bidders, cleared
 from scheduler.clusters import Cluster, Part, Process
-from scheduler.evacuation import staying
+from scheduler.evacuation import staying, uprooted
+from scheduler.fitting import times
 from scheduler.plan import Growth
 from scheduler.requests import Request
 from scheduler.room import Room
+from scheduler.scaling import WHOLE_FRACTION, gains, spared_milliseconds
 from scheduler.snapshot import Snapshot
 
+_ENOUGH: Final = 50
+"""Halvings until it is clear what everybody gets."""
 
-def share_out(snapshot: Snapshot, room: Room) -> Iterator[Growth]:
+
+def share_out(room: Room, apart: Collection[RequestId], placed: Collection[Request] = ()) -> Iterator[Growth]:
     """Give elastic workers, one at a time, to the institution that holds the least of its entitlement.
 
-    Weighted max-min on dominant shares (Ghodsi et al., "Dominant Resource Fairness", NSDI 2011); inside one
-    institution the oldest request goes first. A cluster that cannot be given one more is not asked again. What is
-    given only ever raises an institution's part, so a stale place in the heap is too early, as in `in_turn`.
+    Weighted max-min on dominant shares (Ghodsi et al., "Dominant Resource Fairness", NSDI 2011). Inside one
+    institution a price says how many each of its clusters should have (`scheduler.clearing`); those below that come
+    first, by the least estimated work left, and nobody gives back anything for others to grow. A cluster that cannot
+    be given one more is not asked again, and those `apart` are not asked at all. Where somebody has just been placed
+    who wants more, the institution is asked in the next cycle, with them. What is given only ever raises an
+    institution's part.
     """
-    scale = _Scale(snapshot)
-    appetites = (_Appetite.of(snapshot, cluster) for cluster in snapshot.clusters())
-    hungry = [(*scale.place(one.request), one) for one in appetites if one]
-    given: dict[RequestId, list[Process]] = {appetite.request.id: [] for *_, appetite in hungry}
-    heapq.heapify(hungry)
-    while hungry:
-        *stale, appetite = hungry[0]
-        fresh = scale.place(appetite.request)
-        if fresh > tuple(stale):
-            heapq.heapreplace(hungry, (*fresh, appetite))
+    newly = {(one.institution, one.pool) for one in placed if one.workers_wanted > one.workers_min}
+    households = {one.name(room): one for one in _households(room, apart)}
+    queue = [(one.satisfaction(room), name, one) for name, one in households.items() if name[:2] not in newly]
+    heapq.heapify(queue)
+    while queue:
+        _, name, household = queue[0]
+        if not household.give(room, at_once=len(queue) == 1):
+            heapq.heappop(queue)
             continue
-        more = given[appetite.request.id]
-        part = Part.GUARANTEED if len(more) < appetite.owed else Part.ELASTIC
-        process = room.grow(appetite.cluster, appetite.request.next_ordinal + len(more), part)
-        if process is not None:
-            more.append(process)
-            scale.add(appetite.request, process)
-        if process is None or len(more) == appetite.missing:
-            heapq.heappop(hungry)
-            if more:
-                yield Growth(request=appetite.request, processes=tuple(more))
+        heapq.heapreplace(queue, (household.satisfaction(room), name, household))
+    for _, household in sorted(households.items()):
+        yield from household.growths(room)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Appetite:
-    """A cluster that has fewer workers than it wants where they can stay; `owed` of the missing ones are guaranteed."""
+@dataclass(slots=True)
+class _Household:
+    """The clusters of one institution in one spot that share what it gets: rows of `running`, in order.
 
-    cluster: Cluster
-    missing: int
-    owed: int
+    `steps` says how many more workers a row may get now, before the next step.
+    """
 
-    @classmethod
-    def of(cls, snapshot: Snapshot, cluster: Cluster) -> _Appetite | None:
-        request = cluster.request
-        has = [worker for worker in staying(snapshot, cluster) if worker.wanted]
-        missing = request.workers_wanted - len(has)
-        if missing <= 0 or request.ending:
-            return None
-        owed = request.workers_min - sum(worker.part is Part.GUARANTEED for worker in has)
-        return cls(cluster=cluster, missing=missing, owed=owed)
+    owner: int
+    share: int
+    spot: Spot
+    steps: Iterator[tuple[int, int]]
+    row: int = NOBODY
+    left: int = 0
+    given: dict[int, list[Process]] = field(default_factory=dict)
+    clusters: dict[int, tuple[Cluster, int]] = field(default_factory=dict)
+    refused: set[int] = field(default_factory=set)
 
-    @property
-    def request(self) -> Request:
-        return self.cluster.request
+    def name(self, room: Room) -> tuple[str, str, str]:
+        """Return whose household it is, of what pool, and of which booking."""
+        share, pool = room.arrays.names.vertices.key(self.owner)
+        return share, pool, self.spot[1] or ""
+
+    def satisfaction(self, room: Room) -> float:
+        """Return what the institution holds as a multiple of its nominal quota."""
+        held, entitled = held_and_entitled(room, self.share, self.spot)
+        return held / entitled if entitled else float("inf")
+
+    def give(self, room: Room, *, at_once: bool) -> bool:
+        """Give a worker, or all at once, to the next cluster that can be given one; tell whether any could."""
+        while True:
+            if self.left and self.row not in self.refused:
+                more = self._grown(room, self.left if at_once else 1)
+                if more:
+                    self.given.setdefault(self.row, []).extend(more)
+                    self.left -= len(more)
+                    return True
+                self.refused.add(self.row)
+            step = next(self.steps, None)
+            if step is None:
+                return False
+            self.row, self.left = step
+
+    def growths(self, room: Room) -> Iterator[Growth]:
+        """Yield what each cluster was given."""
+        for row, processes in self.given.items():
+            cluster, _ = self.clusters[row]
+            has = sum(worker.wanted for worker in cluster.workers)
+            spared = spared_milliseconds(cluster.request, has, room.policy, room.now)
+            yield Growth(request=cluster.request, processes=tuple(processes), spared_milliseconds=spared)
+
+    def _grown(self, room: Room, count: int) -> tuple[Process, ...]:
+        if self.row not in self.clusters:
+            snapshot = room.snapshot
+            cluster = snapshot.cluster(snapshot.requests[snapshot.arrays.running.key(self.row)])
+            kept = [one for one in staying(snapshot, cluster) if one.wanted and one.part is Part.GUARANTEED]
+            self.clusters[self.row] = cluster, cluster.request.workers_min - len(kept)
+        cluster, owed = self.clusters[self.row]
+        more = len(self.given.get(self.row, ()))
+        part = Part.GUARANTEED if more < owed else Part.ELASTIC
+        count = min(count, owed - more) if part is Part.GUARANTEED else count
+        return room.grow(cluster, cluster.request.next_ordinal + more, part, count)
 
 
-class _Scale:
-    """What each institution holds of each pool, weighed against its nominal quota."""
+def _households(room: Room, apart: Collection[RequestId]) -> list[_Household]:
+    """Return who wants more where something that fits is free, with what each cluster should be given."""
+    table = room.arrays.running
+    cells = table.cells
+    has = staying_workers(room.snapshot, cells)
+    hungry = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLOSING] == 0) & (cells[:, columns.WANTED] > has)
+    if not hungry.any():
+        return []
+    hungry[[table.row(one) for one in apart if one in table]] = False
+    rows = np.flatnonzero(hungry)
+    rows = rows[_fitting(room, cells[rows])]
+    found: list[_Household] = []
+    for number in np.unique(cells[rows, columns.PLACE]):
+        here = rows[cells[rows, columns.PLACE] == number]
+        found += _households_at(room, room.arrays.names.spots.key(int(number)), here, has)
+    return found
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._wholes = snapshot.wholes()
-        self._shares = snapshot.shares
-        self._held: Counter[tuple[InstitutionId, PoolId]] = Counter()
-        for cluster in snapshot.clusters():
-            for process in cluster.processes:
-                self.add(cluster.request, process)
 
-    def add(self, request: Request, process: Process) -> None:
-        self._held[request.institution, request.pool] += self._ppm(request.pool, process.shape)
+def _households_at(room: Room, spot: Spot, rows: Ints, has: Ints) -> Iterator[_Household]:
+    cells, names = room.arrays.running.cells, room.arrays.names
+    numbers = [int(one) for one in np.unique(cells[rows, columns.OWNER])]
+    groups = [rows[cells[rows, columns.OWNER] == number] for number in numbers]
+    shares = [int(names.rows_of(room.arrays.structure)[number]) for number in numbers]
+    demands = [
+        float((worker_weights(room, cells[some]) * (cells[some, columns.WANTED] - has[some])).sum()) for some in groups
+    ]
+    held = [held_and_entitled(room, share, spot) for share in shares]
+    budgets = _filled(held, demands, _free(room, spot))
+    for number, share, some, more in zip(numbers, shares, groups, budgets, strict=True):
+        yield _Household(number, share, spot, _steps(room, (number, spot), some, has, more))
 
-    def place(self, request: Request) -> tuple[float, Seconds, RequestId]:
-        """Return a request's place: by what its institution holds as a multiple of its nominal quota, then by age."""
-        return self._satisfaction(request), request.submitted, request.id
 
-    def _satisfaction(self, request: Request) -> float:
-        share = self._shares.get((ShareId(request.institution), request.pool))
-        entitled = self._ppm(request.pool, share.quota.nominal) if share else 0
-        return self._held[request.institution, request.pool] / entitled if entitled else float("inf")
+def _steps(room: Room, whose: tuple[int, Spot], hungry: Ints, has: Ints, more: float) -> Iterator[tuple[int, int]]:
+    """Yield which cluster gets how many workers, first up to what one price gives all of the institution, then beyond.
 
-    def _ppm(self, pool: PoolId, amount: Resources) -> int:
-        return dominant_ppm(amount, self._wholes.get(pool, NOTHING))
+    `more` is the weight that the institution will get besides what its clusters have.
+    """
+    owner, spot = whose
+    cells, place = room.arrays.running.cells, room.arrays.names.spots.of(spot)
+    own = (cells[:, columns.OWNER] == owner) & (cells[:, columns.PLACE] == place) & (cells[:, columns.ALIVE] == 1)
+    shares = own & (cells[:, columns.CLOSING] == 0) & (cells[:, columns.WANTED] > cells[:, columns.LEAST])
+    shares[hungry] = True
+    rows = np.flatnonzero(shares)
+    rows = np.array(room.arrays.running.sorted(rows, (work_left(room, rows, has),)), dtype=np.int64)
+    least = np.minimum(cells[rows, columns.LEAST], cells[rows, columns.WANTED])
+    bidders = Bidders(
+        fraction=fractions(room, cells[rows]),
+        weight=worker_weights(room, cells[rows]),
+        least=least,
+        most=cells[rows, columns.WANTED],
+    )
+    targets = cleared(bidders, bidders.takes(has[rows]) + more)
+    asks = np.isin(rows, hungry)
+    for goal in (least, targets, bidders.most):
+        for at in np.flatnonzero(asks & (goal > has[rows])):
+            row = int(rows[at])
+            yield row, int(goal[at] - has[row])
+            has[row] = goal[at]
+
+
+def work_left(room: Room, rows: Ints, has: Ints) -> Floats:
+    """Return an estimate of what some running clusters have left to do: what it takes on their smallest number.
+
+    In millionths of the pool times seconds. A cluster is taken to need its walltime on that number.
+    """
+    cells = room.arrays.running.cells[rows]
+    least, since = np.maximum(cells[:, columns.LEAST], 1), cells[:, columns.SPARED_SINCE]
+    elapsed = np.where(since > 0, np.maximum(room.now - since, 0), 0)
+    spared = cells[:, columns.SPARED] / 1000 + elapsed * gains(has[rows], least, fractions(room, cells))
+    left = np.maximum(cells[:, columns.RUNS_UNTIL] - room.now - spared, 1.0)
+    return np.asarray(left * least * worker_weights(room, cells))
+
+
+def expected_seconds(room: Room, rows: Ints, has: Ints) -> Floats:
+    """Return an estimate of how long some running clusters go on with the workers that they have."""
+    cells = room.arrays.running.cells[rows]
+    least = np.maximum(cells[:, columns.LEAST], 1)
+    alone = work_left(room, rows, has) / (least * worker_weights(room, cells))
+    return np.asarray(alone / (1 + gains(has[rows], least, fractions(room, cells))))
+
+
+def fractions(room: Room, cells: Ints) -> Floats:
+    """Return what part of its work each running cluster can share, as far as anybody knows."""
+    said = cells[:, columns.PARALLEL]
+    return np.asarray(np.where(said == UNKNOWN, room.policy.parallel_fraction, said) / WHOLE_FRACTION)
+
+
+def worker_weights(room: Room, cells: Ints) -> Floats:
+    """Return the dominant share of one worker of each running cluster, in millionths of its pool, at least 1."""
+    if not len(cells):
+        return np.zeros(0)
+    gangs, which = np.unique(cells[:, columns.GANG], return_inverse=True)
+    shapes = [room.arrays.names.shapes.key(int(one)) for one in gangs]
+    workers = np.array([room.arrays.axes.row(worker, 1) for _, _, worker, _ in shapes])
+    pools = [room.arrays.names.pools.of(pool) for pool, *_ in shapes]
+    return np.asarray(np.maximum(parts(workers, room.wholes[pools]), 1.0)[which.reshape(-1)])
+
+
+def staying_workers(snapshot: Snapshot, cells: Ints) -> Ints:
+    """Return how many workers each running cluster, a row of `running` each, has where they can stay."""
+    has = cells[:, columns.HAS].copy()
+    for cluster in uprooted(snapshot):
+        kept = sum(worker.wanted for worker in staying(snapshot, cluster))
+        has[snapshot.arrays.running.row(cluster.request.id)] = kept
+    return np.asarray(has)
+
+
+def _fitting(room: Room, cells: Ints) -> Bools:
+    """Tell which clusters' workers would fit on any node now."""
+    result = np.zeros(len(cells), dtype=bool)
+    keys = cells[:, columns.PLACE] * len(room.arrays.names.shapes) + cells[:, columns.GANG]
+    for key in np.unique(keys):
+        place, gang = divmod(int(key), len(room.arrays.names.shapes))
+        free = room.floor(room.arrays.names.spots.key(place)).timeline.free
+        worker = np.array(room.arrays.axes.row(room.arrays.names.shapes.key(gang)[2], 1))
+        result[keys == key] = bool(len(free) and times(free, worker).any())
+    return result
+
+
+def _free(room: Room, spot: Spot) -> float:
+    free = np.maximum(room.floor(spot).timeline.free, 0).sum(axis=0)
+    return float(parts(free, room.wholes[room.arrays.names.pools.of(spot[0])]))
+
+
+def held_and_entitled(room: Room, share: int, spot: Spot) -> tuple[float, float]:
+    """Return the dominant shares of what a share holds and of what it is entitled to, in millionths of the pool."""
+    if share == NOBODY:
+        return 0.0, 0.0
+    whole = room.wholes[room.arrays.names.pools.of(spot[0])]
+    return float(parts(room.grants.granted[share], whole)), float(parts(room.arrays.structure.nominal[share], whole))
+
+
+def _filled(held: Sequence[tuple[float, float]], demands: Sequence[float], free: float) -> list[float]:
+    """Return what each gets of something free if whoever holds the least of its entitlement is given first."""
+    if sum(demands) <= free or len(demands) == 1:
+        return [min(demand, free) for demand in demands]
+
+    def given(level: float) -> list[float]:
+        return [
+            min(demand, max(0.0, level * (entitled or 1.0) - has))
+            for (has, entitled), demand in zip(held, demands, strict=True)
+        ]
+
+    low, high = 0.0, max(has + demand for (has, _), demand in zip(held, demands, strict=True)) + 1.0
+    for _ in range(_ENOUGH):
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(given(middle)) <= free else (low, middle)
+    return given(low)

@@ -14,6 +14,7 @@ from scheduler.leaving import releases_at
 from scheduler.ordering import Standings
 from scheduler.promising import Decided, set_aside
 from scheduler.reasons import BookedAhead, BookingTooShort, ExtensionTooLong, WalltimeTooLong, WouldDelayPromised
+from scheduler.reclaim import Reclaims
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
@@ -139,7 +140,8 @@ class _Stay:
 
 def _aside(snapshot: Snapshot, now: Seconds) -> Decided:
     """Set everything aside that was promised, where the policy keeps promises."""
-    decided = Decided(Room(snapshot, now), Standings(snapshot, now))
+    room = Room(snapshot, now)
+    decided = Decided(room, Standings(snapshot, now), Reclaims(room))
     if snapshot.policy.keeps_promises:
         set_aside(decided)
     return decided

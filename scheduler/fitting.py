@@ -103,10 +103,12 @@ def times(free: Ints, shape: Ints) -> Ints:
     return np.asarray(np.maximum((free[:, needed] // shape[needed]).min(axis=1), 0))
 
 
-def place_worker(gang: Gang, free: Ints) -> int | None:
-    """Return the row of the fullest node that has room for one more worker."""
-    able = np.flatnonzero((gang.worker <= free).all(axis=1))
-    return int(able[_least(tuple(free[able].T))]) if len(able) else None
+def place_workers(gang: Gang, free: Ints, count: int) -> tuple[tuple[int, int], ...]:
+    """Return how many of so many more workers go to the node of each row, the fullest first; fewer if there is no room.
+
+    Each goes where the one before has left the least: together they fill one node after the other.
+    """
+    return tuple(_filled(count, times(free, gang.worker), free))
 
 
 def place_when_empty(draft: Draft, nodes: Sequence[Node]) -> Packing | Crowded:

@@ -9,8 +9,9 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY, Grants
-from registry.axes import PLACES, Bools
-from registry.ids import AllocationId, Seconds
+from registry.axes import PLACES, Bools, Ints
+from registry.ids import AllocationId, PoolId, Seconds
+from scheduler import arrays as columns
 from scheduler.arrays import NOWHERE, Ground, Spot
 from scheduler.bookings import Booking, is_over, until
 from scheduler.dues import Due, Dues
@@ -29,18 +30,27 @@ class Kept:
     hold: Hold
     due: Due
     allocation: AllocationId
+    soon: bool
+    """Whether it waits for no more than a notice to be over: then it is none of the promises that are counted."""
 
 
 class Floor:
     """One spot while a plan is made: its nodes and its quotas, now and at every known moment to come."""
 
-    def __init__(self, ground: Ground, timeline: Timeline, dues: Dues) -> None:
+    def __init__(self, ground: Ground, timeline: Timeline, dues: Dues, lent: tuple[Ints, Ints]) -> None:
+        self.lent, self.leaving = lent
+        """The sums of what elastic workers hold that were not told to leave, and of what was told before."""
         self.ground: Final = ground
         self.timeline: Final = timeline
         self.dues: Final = dues
         self.kept: list[Kept] = []
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
+
+    @property
+    def lends(self) -> bool:
+        """Tell whether anything may be had back within a notice."""
+        return bool(self.lent.any() or self.leaving.any())
 
 
 def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Floor:
@@ -57,20 +67,36 @@ def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Fl
     dues = Dues(grants, leaving, now)
     bookings = [one for one in snapshot.bookings.values() if one.pool == pool and not is_over(one, now)]
     bookings.sort(key=lambda one: (one.begins, one.id))
+    lent = _lent(snapshot, pool)
     if not bookings:
-        return Floor(ground, Timeline(free, leaving, now), dues)
+        return Floor(ground, Timeline(free, leaving, now), dues, lent)
     slack = snapshot.policy.termination_slack_seconds
     begun = [one for one in bookings if one.begins <= now]
     if booking is not None:
         here = _booked([one for one in begun if one.id == booking], ground)
-        return Floor(ground, Timeline(np.where(here[:, None], free, 0), _within(leaving, here), now), dues)
+        nothing = lent[0] * 0
+        own = Timeline(np.where(here[:, None], free, 0), _within(leaving, here), now)
+        return Floor(ground, own, dues, (nothing, nothing))
     here = ~_booked(begun, ground)
     again = [_given_back(one, ground, slack) for one in begun]
     timeline = Timeline(np.where(here[:, None], free, 0), _merged([_within(leaving, here), *again]), now)
     for one in bookings:
         if one.begins > now:
             timeline.hold(_hold(one, ground, timeline, slack))
-    return Floor(ground, timeline, dues)
+    return Floor(ground, timeline, dues, lent)
+
+
+def _lent(snapshot: Snapshot, pool: PoolId) -> tuple[Ints, Ints]:
+    """Return the sums of what elastic workers hold in a pool, and of what was told to leave."""
+    arrays = snapshot.arrays
+    cells = arrays.processes.cells
+    back = (cells[:, columns.LENT] > 0) & (cells[:, columns.ALIVE] == 1)
+    if back.any():
+        back &= cells[:, columns.POOL] == arrays.names.pools.of(pool)
+    cells = cells[back]
+    elastic = cells[:, columns.LENT] == columns.ELASTIC
+    shapes = cells[:, columns.SHAPE_OF_PROCESS :]
+    return np.asarray(shapes[elastic].sum(axis=0)), np.asarray(shapes[~elastic].sum(axis=0))
 
 
 def _booked(bookings: Iterable[Booking], ground: Ground) -> Bools:

@@ -121,6 +121,9 @@ class Standings:
                 return weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + self._slowdowns(cells)
             case Order.ARRIVAL:
                 return np.asarray(-cells[:, columns.SUBMITTED], dtype=np.float64)
+            case Order.AREA:
+                total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
+                return -parts(total, self._wholes[cells[:, columns.POOL]]) * cells[:, columns.WALLTIME]
             case Order.UNICEF:
                 cores = cells[:, columns.TOTAL] / MILLI
                 waited = self._now - cells[:, columns.SUBMITTED]
@@ -130,7 +133,7 @@ class Standings:
 
     def overdue(self, cells: Ints) -> Bools:
         """Tell of each pending request whether it has waited for longer than its class may be overtaken."""
-        if self._policy.order is not Order.SCORE:
+        if self._policy.order not in {Order.SCORE, Order.AREA}:
             return np.zeros(len(cells), dtype=bool)
         limits = np.array([self._policy.classes[one].overtaking_seconds for one in columns.CLASSES])
         return np.asarray(self._now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])

@@ -1,9 +1,10 @@
 """What a cycle decided, as data: an answer for every request whose answer changed."""
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 from quotas.reasons import NoCredit, NoShare, ShareFull
-from registry.ids import AllocationId, RequestId, Seconds
+from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.reasons import (
     BookingNotBegun,
@@ -52,10 +53,45 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """A running cluster gets these workers: guaranteed ones it is owed, and elastic ones."""
+    """A running cluster gets these workers: guaranteed ones it is owed, and elastic ones.
+
+    `spared_milliseconds` is what it has been spared of its walltime until now.
+    """
 
     request: Request
     processes: tuple[Process, ...]
+    spared_milliseconds: int
+
+
+class Claim(IntEnum):
+    """By what capacity is held or asked for, the strongest first: a weaker one takes nothing of a stronger one."""
+
+    URGENT = 0
+    GUARANTEED = 1
+    ELASTIC = 2
+    BORROWED_GUARANTEED = 3
+    BORROWED_ELASTIC = 4
+
+    @property
+    def code(self) -> str:
+        """Return how events call it."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shrink:
+    """A running cluster gives these workers back, given as they stand, by `stop_by`.
+
+    They go to institutions `by` a stronger claim: its own for a start of its own, others as owners.
+    `spared_milliseconds` is as that of a `Growth`.
+    """
+
+    request: Request
+    processes: tuple[Process, ...]
+    stop_by: Seconds
+    by: tuple[InstitutionId, ...]
+    claim: Claim
+    spared_milliseconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +125,15 @@ class Plan:
 
     placements: tuple[Placement, ...] = ()
     growths: tuple[Growth, ...] = ()
+    shrinks: tuple[Shrink, ...] = ()
     retirements: tuple[Retirement, ...] = ()
     promises: tuple[PromiseChange, ...] = ()
     waits: tuple[Wait, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""
-        return bool(self.placements or self.growths or self.retirements or self.promises or self.waits)
+        changes = self.placements or self.growths or self.shrinks or self.retirements
+        return bool(changes or self.promises or self.waits)
 
     def answers(self) -> tuple[Placement | Growth, ...]:
         """Return everything that takes room."""

@@ -21,6 +21,8 @@ class Order(StrEnum):
     """Class, fair share and slowdown, and who is overdue first: the center's own."""
     ARRIVAL = "arrival"
     """First come, first served."""
+    AREA = "area"
+    """The least to do first, its gang times its walltime, but who is overdue before: as elastic workers are shared."""
     UNICEF = "unicef"
     """wait / (log2(cores) x walltime): Tang et al. (Cluster 2009), for comparison."""
 
@@ -70,6 +72,7 @@ class Policy:
     `start_patience_seconds` is how long what does not start is waited for, `unschedulable_patience_seconds` what the
     cluster's own scheduler finds no room for, `retry_pauses_seconds` how long a start that failed is put off, the last
     for ever after. `evacuation_notice_seconds` is what a worker on a node that is to be emptied gets to drain.
+    `parallel_fraction` is how much of its work, in thousandths, several workers are taken to share where nobody says.
     """
 
     classes: Mapping[RequestClass, ClassRule]
@@ -89,6 +92,7 @@ class Policy:
     unschedulable_patience_seconds: int = 15
     retry_pauses_seconds: tuple[int, ...] = (5, 10, 30, 60, 120)
     evacuation_notice_seconds: int = 300
+    parallel_fraction: int = 990
 
     def patience_seconds(self, trouble: Trouble) -> int:
         """Return how long a process with a trouble is waited for."""

@@ -56,6 +56,7 @@ class Timeline:
         self._totals: Ints = totals[is_last]
         self._holds: list[Hold] = []
         self._begun: list[Hold] = []
+        self._early: list[Hold] = []
         self._tight: dict[Hold, Ints] = {}
 
     @property
@@ -72,6 +73,12 @@ class Timeline:
         for hold in self._tight:
             if hold.starts < ends:
                 self._tight[hold] -= taken
+
+    def leave(self, early: Hold) -> None:
+        """Know of an amount that is free of what holds it earlier than was known: from then to when that would end."""
+        self._step(early, 1)
+        self._change_then(early, 1)
+        self._early.append(early)
 
     def hold(self, hold: Hold) -> None:
         """Keep an amount of each node for later."""
@@ -173,6 +180,9 @@ class Timeline:
         for hold in self._holds:
             if hold.starts <= at < hold.ends:
                 free -= hold.taken
+        for early in self._early:
+            if early.starts <= at < early.ends:
+                free += early.taken
         return free
 
     def _change_then(self, hold: Hold, sign: int) -> None:

@@ -11,6 +11,7 @@ from scheduler.fitting import Gang, Packing, place
 from scheduler.floors import Kept
 from scheduler.ordering import Standings
 from scheduler.plan import Placement
+from scheduler.reclaim import Reclaims
 from scheduler.requests import Promise, Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
@@ -22,6 +23,7 @@ class Decided:
 
     room: Room
     standings: Standings
+    reclaims: Reclaims
     placements: list[Placement] = field(default_factory=list)
     promises: dict[RequestId, Promise] = field(default_factory=dict)
     waits_for: dict[RequestId, int] = field(default_factory=dict)
@@ -38,7 +40,8 @@ def keep_promises(decided: Decided) -> None:
     if not room.policy.keeps_promises:
         return
     for one in set_aside(decided):
-        if one.request.pool in room.snapshot.freed or one.starts <= room.now:
+        freed = one.request.pool in room.snapshot.freed or one.starts <= room.now
+        if freed or (one.starts > room.after_notice and decided.reclaims.could_help(one.request)):
             _move(decided, one)
 
 
@@ -61,31 +64,37 @@ def _set_aside(decided: Decided, request: Request) -> Kept | None:
         if first is None:
             return None
         starts, packing = first
-    return keep(decided, request, gang, starts, packing)
+    return keep(decided, request, gang, (starts, packing))
 
 
 def _move(decided: Decided, kept: Kept) -> None:
-    """Let a promise go and find it a start again: its own at the latest."""
+    """Let a promise go and find it a start again: its own at the latest, earlier if somebody has to make room."""
     room, request = decided.room, kept.request
     gang = room.gang(request)
     room.let_go(kept)
     first = room.first_start(request, gang, until=kept.starts)
     assert first is not None, kept
     starts, packing = first
+    if starts > room.after_notice:
+        starts, packing = first = decided.reclaims.back_for(request, gang) or first
     if starts <= room.now:
         del decided.waits_for[request.id], decided.promises[request.id]
         decided.standings.use(request, gang.total, request.walltime_seconds)
         decided.placements.append(room.start(request, gang, packing))
     else:
-        keep(decided, request, gang, *first)
+        keep(decided, request, gang, first)
 
 
-def keep(decided: Decided, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Kept:
-    """Promise a request a start."""
+def keep(decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing]) -> Kept:
+    """Promise a request a start, and know what it waits for until then."""
     room = decided.room
-    fits = isinstance(place(gang, room.floor_for(request).timeline.free), Packing)
-    decided.waits_for[request.id] = WOULD_DELAY if fits else NODES_FULL
-    decided.promises[request.id] = room.keep(request, gang, starts, packing)
+    if decided.reclaims.is_short_of_quota(request):
+        bits = SHARE_FULL
+    else:
+        fits = isinstance(place(gang, room.floor_for(request).timeline.free), Packing)
+        bits = WOULD_DELAY if fits else NODES_FULL
+    decided.waits_for[request.id] = bits
+    decided.promises[request.id] = room.keep(request, gang, *first)
     return room.floor_for(request).kept[-1]
 
 

@@ -76,7 +76,9 @@ class Draft:
     """What somebody asks: a Dask scheduler and `workers_min` to `workers_max` workers of one shape for a walltime.
 
     `idle_seconds` is how long the cluster may stand without clients and tasks before it ends. What names a `booking`
-    runs on the nodes and in the time of that booking, or not at all.
+    runs on the nodes and in the time of that booking, or not at all. `parallel_fraction` is how much of its work, in
+    thousandths, several workers can share: 1000 says that twice the workers need half the time, however many there
+    are; where nothing is said, the policy's own guess holds.
     """
 
     id: RequestId
@@ -93,6 +95,7 @@ class Draft:
     walltime_seconds: int
     idle_seconds: int
     booking: BookingId | None = None
+    parallel_fraction: int | None = None
 
     @property
     def project(self) -> ProjectId:
@@ -141,6 +144,8 @@ class Request(Draft):
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
     put off. `first_incarnation` is that of the slots of its next gang: names are never used twice.
+    What it had until `spared_since` of workers beyond its smallest size has spared it `spared_milliseconds` of its
+    walltime, as far as its work can be shared.
     `extended_seconds` is how much longer than its walltime it may run by now, which `deadline` contains.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
@@ -160,6 +165,8 @@ class Request(Draft):
     not_before: Seconds | None = None
     failed_starts: int = 0
     first_incarnation: int = 1
+    spared_milliseconds: int = 0
+    spared_since: Seconds | None = None
     placed: Seconds | None = None
     deadline: Seconds | None = None
     extended_seconds: int = 0
@@ -200,6 +207,8 @@ class Request(Draft):
             state=State.PENDING,
             tags=replace(self.tags, funding=FundingSource(UNREPORTED)),
             first_incarnation=first_incarnation,
+            spared_milliseconds=0,
+            spared_since=None,
             placed=None,
             deadline=None,
             extended_seconds=0,

@@ -18,7 +18,7 @@ from scheduler.arrays import CLASSES, Ground, Priced, Prices, Spot, shape_of
 from scheduler.bookings import left_seconds
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.dues import Due
-from scheduler.fitting import Gang, Packing, place, place_worker
+from scheduler.fitting import Gang, Packing, place, place_workers
 from scheduler.floors import Floor, Kept, floor_of
 from scheduler.holdings import Holdings
 from scheduler.leaving import releases_at
@@ -108,13 +108,25 @@ class Room:
         self.decisions += 1
 
     @property
+    def after_notice(self) -> Seconds:
+        """Return when what is told to leave now is gone at the latest."""
+        return Seconds(self.now + self.policy.notice_seconds + self.policy.termination_slack_seconds)
+
+    def within_notice(self, floor: Floor) -> Ints:
+        """Return the sums over all nodes of what is free when a notice is over, if all that is lent is taken back."""
+        if not floor.lends:
+            return floor.lent
+        then = floor.timeline.open_from(self.after_notice, Seconds(self.after_notice + 1))
+        return np.asarray(np.maximum(then, 0).sum(axis=0) + floor.lent)
+
+    @property
     def may_promise(self) -> bool:
         """Tell whether a promise could still be given in some pool."""
         return any(self.may_promise_on(floor) for floor in self._floors.values())
 
     def may_promise_on(self, floor: Floor) -> bool:
         """Tell whether the policy has a promise left for a pool."""
-        return len(floor.kept) < self.policy.reservations
+        return sum(not kept.soon for kept in floor.kept) < self.policy.reservations
 
     def gang(self, request: Request) -> Gang:
         """Return what is placed of a request together."""
@@ -163,7 +175,10 @@ class Room:
         return placement
 
     def keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Promise:
-        """Set aside what a request will need from a moment on, which nodes alone keep it from having now."""
+        """Set aside what a request will need from a moment on, which nodes alone keep it from having now.
+
+        Where anything is lent, what starts as soon as that could be had back waits for no more than a notice.
+        """
         floor, ends = self.floor_for(request), Seconds(starts + self.lasts(request))
         row = self.grants.row(request.project, request.pool)
         hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
@@ -173,7 +188,8 @@ class Room:
         floor.dues.promise(due)
         allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
-        floor.kept.append(Kept(request, starts, hold, due, allocation.id))
+        soon = starts <= self.after_notice and floor.lends
+        floor.kept.append(Kept(request, starts, hold, due, allocation.id, soon))
         self.promised.begin(request)
         self.promised.grant(request, gang.total)
         self.promised.hold(request, allocation.id, self.price(request))
@@ -208,8 +224,8 @@ class Room:
 
         return floor.timeline.earliest(gang, lasts, until=until, allows=allows)
 
-    def grow(self, cluster: Cluster, ordinal: int, part: Part) -> Process | None:
-        """Give a running cluster one more worker if everything allows it, and take its room.
+    def grow(self, cluster: Cluster, ordinal: int, part: Part, count: int = 1) -> tuple[Process, ...]:
+        """Give a running cluster so many more workers, or as many as everything allows, and take their room.
 
         What it is guaranteed is held to the end of its time, an elastic worker on a lease.
         """
@@ -219,28 +235,35 @@ class Room:
         assert request.allocation is not None, request
         rule = self.snapshot.rule(request.pool, request.placed)
         floor, gang = self.floor_for(request), self.gang(request)
-        ends = releases_at(cluster, self.policy, self.now)
-        node = place_worker(gang, floor.timeline.open_until(ends))
-        left = request.deadline - self.now
+        ends, left = releases_at(cluster, self.policy, self.now), request.deadline - self.now
         seconds = min(self.policy.lease_seconds, left) if part is Part.ELASTIC else left
-        if rule is None or node is None or seconds <= 0 or ordinal > LAST_ORDINAL or self.is_put_off(request):
-            return None
-        if not self._has_quota(request, gang.worker, ends):
-            return None
+        if rule is None or seconds <= 0 or self.is_put_off(request):
+            return ()
         hold = price(rule, request.worker, seconds * 1000, percent=self.rule_of(request).price_percent)
-        if hold > self.promised.left(request, request.allocation, self.now):
-            return None
+        paid = self.promised.left(request, request.allocation, self.now) // hold if hold else count
+        most = min(count, paid, LAST_ORDINAL + 1 - ordinal)
+        while most > 0 and not self._has_quota(request, gang.worker * most, ends):
+            most //= 2
+        workers = place_workers(gang, floor.timeline.open_until(ends), most) if most > 0 else ()
+        nodes = [floor.ground.ids[row] for row, many in workers for _ in range(many)]
+        if not nodes:
+            return ()
         taken = np.zeros_like(floor.timeline.free)
-        taken[node] = gang.worker
-        self._take(request, request.allocation, hold, Begun(taken, gang.worker, ends))
-        return Process(
-            request=request.id,
-            ordinal=ordinal,
-            part=part,
-            node=floor.ground.ids[node],
-            shape=request.worker,
-            hold=hold,
-            lease_until=Seconds(self.now + seconds) if part is Part.ELASTIC else None,
+        for row, many in workers:
+            taken[row] = gang.worker * many
+        begun = Begun(taken, gang.worker * len(nodes), ends)
+        self._take(request, request.allocation, MicroCredits(hold * len(nodes)), begun)
+        return tuple(
+            Process(
+                request=request.id,
+                ordinal=ordinal + number,
+                part=part,
+                node=node,
+                shape=request.worker,
+                hold=hold,
+                lease_until=Seconds(self.now + seconds) if part is Part.ELASTIC else None,
+            )
+            for number, node in enumerate(nodes)
         )
 
     def rule_of(self, request: Request) -> ClassRule:

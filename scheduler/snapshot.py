@@ -13,7 +13,7 @@ from registry.axes import Axes
 from registry.centers import Node
 from registry.ids import AllocationId, BookingId, NodeId, PersonId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import Resources
-from scheduler.arrays import Arrays
+from scheduler.arrays import HAS, Arrays, works
 from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
 from scheduler.facts import DayOfUse, Fact, RunRatios
@@ -25,7 +25,7 @@ V = TypeVar("V")
 
 _TABLES: Final[Mapping[type, tuple[str, ...]]] = {
     Request: ("queue", "running", "processes"),
-    Process: ("processes",),
+    Process: ("processes", "running"),
     Node: ("processes",),
     Allocation: ("credit",),
     DayOfUse: ("days",),
@@ -180,7 +180,7 @@ class _Draft:
 
     def _put_process(self, process: Process) -> None:
         others = dict(self.processes.get(process.request, {}))
-        others.pop(process.ordinal, None)
+        before = others.pop(process.ordinal, None)
         key = process.request, process.ordinal
         if process.released is None:
             others[process.ordinal] = process
@@ -189,6 +189,9 @@ class _Draft:
                 self.arrays.put_process(request, process)
         else:
             self.arrays.processes.drop(key)
+        worked, goes_on = before is not None and works(before), process.released is None and works(process)
+        if worked != goes_on:
+            self.arrays.running.add(process.request, HAS, 1 if goes_on else -1)
         self.processes[process.request] = others
         if not others:
             del self.processes[process.request]

@@ -77,6 +77,12 @@ class Table(Generic[K]):
             self._keys[row] = key
         self._cells[row] = (1, *values)
 
+    def add(self, key: K, column: int, amount: int) -> None:
+        """Change a number in the row of a key, if it has one."""
+        row = self._rows.get(key)
+        if row is not None:
+            self._cells[row, column] += amount
+
     def drop(self, key: K) -> None:
         """Free the row of a key, if it has one."""
         row = self._rows.pop(key, None)

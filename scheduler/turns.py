@@ -11,11 +11,11 @@ import numpy as np
 from registry.axes import Bools, Ints
 from registry.ids import RequestId
 from scheduler import arrays as columns
-from scheduler.blocking import maybe_fits, stopped
+from scheduler.blocking import maybe_fits
 from scheduler.fitting import Packing, place
-from scheduler.ordering import Place, Standings
+from scheduler.ordering import Place
+from scheduler.promising import Decided
 from scheduler.requests import Request
-from scheduler.room import Room
 
 _AT_ONCE: Final = 32
 """How many turns go by before the rest of the queue is looked through again for those that have become hopeless."""
@@ -29,9 +29,11 @@ class Turns:
     go back to where they belong now before it is their turn.
     """
 
-    def __init__(self, room: Room, standings: Standings, *, apart: Collection[RequestId]) -> None:
+    def __init__(self, decided: Decided, *, apart: Collection[RequestId]) -> None:
+        room = decided.room
         self._room: Final = room
-        self._standings: Final = standings
+        self._reclaims: Final = decided.reclaims
+        self._standings: Final = decided.standings
         self._queue: Final = room.arrays.queue
         self._too_large: Final[set[int]] = set()
         self._too_long: Final[set[int]] = set()
@@ -41,7 +43,7 @@ class Turns:
         if apart:
             rows = rows[~np.isin(rows, [self._queue.row(request) for request in apart])]
         rows = rows[self._hopeful(rows)]
-        self._rows: list[int] = standings.order_of(rows)[::-1]
+        self._rows: list[int] = self._standings.order_of(rows)[::-1]
         self._late: list[tuple[Place, int]] = []
 
     def __iter__(self) -> Iterator[Request]:
@@ -67,7 +69,7 @@ class Turns:
             return True
         if self._looked_at == self._room.decisions or not self._room.is_tight:
             return False
-        return bool(stopped(self._room, np.array([row]))[0])
+        return bool(self._reclaims.stopped(np.array([row]))[0])
 
     def _given_up(self, cells: Ints) -> Iterator[tuple[set[int], Ints]]:
         """Yield what was given up already, and which of it each request would be."""
@@ -82,11 +84,13 @@ class Turns:
         """Know that a request got nothing, and nobody else who asks for the same will, as room only becomes less.
 
         Who fits on no nodes at all stands for its shape, who fits but would delay others for its shape and time; if it
-        is quota that would be lacking then, only for those of its share.
+        is quota that would be lacking then, or somebody may have back what is lent, only for those of its share.
         """
         cells = self._queue.cells[[self._queue.row(request.id)]]
         floor, gang = self._room.floor_for(request), self._room.gang(request)
-        if not isinstance(place(gang, floor.timeline.free), Packing):
+        if self._reclaims.could_help(request):
+            self._hopeless.add(int(self._kinds(cells)[0]))
+        elif not isinstance(place(gang, floor.timeline.free), Packing):
             self._too_large.add(int(cells[0, columns.SHAPE]))
         elif not isinstance(place(gang, floor.timeline.open_until(self._room.would_end(request))), Packing):
             self._too_long.add(int(cells[0, columns.PRICED]))
@@ -117,7 +121,7 @@ class Turns:
     def _hopeful(self, rows: Ints) -> Bools:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
         cells = self._queue.cells[rows]
-        hopeful = stopped(self._room, rows) == 0
+        hopeful = self._reclaims.stopped(rows) == 0
         for known, kinds in self._given_up(cells):
             hopeful &= ~np.isin(kinds, list(known))
         hopeful[hopeful] = maybe_fits(self._room, cells[hopeful])

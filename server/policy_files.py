@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scheduler.policies import NAMED
 from scheduler.policy import WHOLE_PERCENT, ClassRule, Order, Policy
 from scheduler.requests import RequestClass
+from scheduler.scaling import WHOLE_FRACTION
 from simulator.site import unbounded
 
 ENDING: Final = ".toml"
@@ -22,6 +23,7 @@ BASE: Final = "base"
 Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Percent = Annotated[int, Field(ge=0, le=WHOLE_PERCENT)]
+Thousandths = Annotated[int, Field(ge=0, le=WHOLE_FRACTION)]
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -79,6 +81,7 @@ class _PolicyChanges(BaseModel):
     unschedulable_patience_seconds: Whole | None = None
     retry_pauses_seconds: Annotated[tuple[Whole, ...], Field(strict=False, min_length=1)] | None = None
     evacuation_notice_seconds: Whole | None = None
+    parallel_fraction: Thousandths | None = None
 
 
 def policy_for_logs(name: str) -> Policy:

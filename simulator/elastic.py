@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-
-def speedup(workers: int, parallel_fraction: float) -> float:
-    """Return how many times faster so many workers are than one: S(n) = 1 / ((1 - f) + f / n).
-
-    Amdahl, "Validity of the single processor approach to achieving large scale computing capabilities" (AFIPS 1967).
-    """
-    assert workers >= 0, workers
-    assert 0 <= parallel_fraction <= 1, parallel_fraction
-    return 1 / ((1 - parallel_fraction) + parallel_fraction / workers) if workers else 0.0
+from scheduler.scaling import speedup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

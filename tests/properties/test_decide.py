@@ -13,13 +13,13 @@ from quotas.tree import Share
 from registry.centers import NodeState
 from registry.ids import ProjectId, Seconds, ShareId
 from registry.resources import NOTHING
-from scheduler.blocking import stopped
 from scheduler.decide import answer, decide, is_answered
 from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
 from scheduler.ordering import Standings
 from scheduler.policy import DAY, DEFAULT_POLICY
 from scheduler.promising import Decided, keep_promises
+from scheduler.reclaim import Reclaims
 from scheduler.requests import Request, State
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
@@ -95,13 +95,13 @@ def test_projects_share_what_is_left_to_their_institution(left: int) -> None:
 def decided_one_by_one(snapshot: Snapshot) -> Decided:
     """Decide the slow and obvious way: rank all anew before each turn, ask each alone what stops it."""
     room = Room(snapshot, NOW)
-    decided = Decided(room, Standings(snapshot, NOW))
+    decided = Decided(room, Standings(snapshot, NOW), Reclaims(room))
     keep_promises(decided)
     rows = {snapshot.arrays.queue.row(one.id) for one in snapshot.pending() if one.id not in decided.waits_for}
     while rows:
         row = min(rows, key=decided.standings.place)
         rows.remove(row)
-        if not stopped(room, np.array([row]))[0]:
+        if not decided.reclaims.stopped(np.array([row]))[0]:
             is_answered(decided, snapshot.requests[snapshot.arrays.queue.key(row)])
     return decided
 

@@ -15,6 +15,7 @@ from scheduler.facts import Fact
 from scheduler.plan import Plan
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import End, Request, RequestClass, State
+from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
 
@@ -79,12 +80,25 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
         )
         snapshot = moved(snapshot.with_facts([placed, *placement.processes]), placed, placement.processes, 1)
     for growth in plan.growths:
-        grown = replace(growth.request, next_ordinal=growth.request.next_ordinal + len(growth.processes))
+        after = replace(growth.request, next_ordinal=growth.request.next_ordinal + len(growth.processes))
+        grown = resized(after, growth.spared_milliseconds, now)
         snapshot = moved(snapshot.with_facts([grown, *growth.processes]), grown, growth.processes, 1)
+    for shrink in plan.shrinks:
+        going = [replace(slot, wanted=False, stop_by=shrink.stop_by) for slot in shrink.processes]
+        snapshot = snapshot.with_facts([resized(shrink.request, shrink.spared_milliseconds, now), *going])
     snapshot = snapshot.with_facts(replace(change.request, promise=change.promise) for change in plan.promises)
     for wait in plan.waits:
         waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
         snapshot = snapshot.with_facts(waiting)
+    return snapshot
+
+
+def left(snapshot: Snapshot, now: Seconds) -> Snapshot:
+    """Return the snapshot once everything has left that was to leave by now, and its capacity is back."""
+    for cluster in snapshot.clusters():
+        due = [slot for slot in cluster.processes if slot.stop_by is not None and slot.stop_by <= now]
+        gone = snapshot.with_facts(replace(slot, released=now) for slot in due)
+        snapshot = moved(gone, cluster.request, tuple(due), -1)
     return snapshot
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.elastic import ElasticJob, speedup
+from scheduler.scaling import speedup
+from simulator.elastic import ElasticJob
 
 FRACTIONS = st.floats(0, 1)
 WORK = st.floats(1, 1e6)
