@@ -18,9 +18,10 @@ from registry.resources import Resources, total
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.facts import Fact
-from scheduler.plan import Placement, Plan
+from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
+from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
 from simulator.outside import NumberedIds
 from simulator.report import Outcome
@@ -105,7 +106,7 @@ class Replay:
 
 
 def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
-    """Yield what a store would hand over once a plan is applied, as far as placements, promises and waits go."""
+    """Yield what a store would hand over once a plan is applied: all but who leaves a node that is to be emptied."""
     given = Given(snapshot)
     changed = {change.request.id: replace(change.request, promise=change.promise) for change in plan.promises}
     for wait in plan.waits:
@@ -114,6 +115,10 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     yield from changed.values()
     for placement in plan.placements:
         yield from given.place(placement, now)
+    for growth in plan.growths:
+        yield from given.grow(growth, now)
+    for shrink in plan.shrinks:
+        yield from given.shrink(shrink, now)
     yield from given.facts()
 
 
@@ -124,6 +129,30 @@ class Given:
         self._snapshot = snapshot
         self._nodes: dict[NodeId, Node] = {}
         self._shares: dict[tuple[ShareId, PoolId], Resources] = {}
+
+    def grow(self, growth: Growth, now: Seconds) -> Iterator[Fact]:
+        """Yield what a cluster is with its new workers, which take no time to begin."""
+        request, more = growth.request, growth.processes
+        self._move(request, more, 1)
+        after = replace(request, next_ordinal=request.next_ordinal + len(more))
+        yield resized(after, growth.spared_milliseconds, now)
+        for process in more:
+            yield replace(process, started=now)
+
+    def shrink(self, shrink: Shrink, now: Seconds) -> Iterator[Fact]:
+        """Yield what a cluster is when some workers were told to leave: they hold what they do until they have left."""
+        yield resized(shrink.request, shrink.spared_milliseconds, now)
+        for process in shrink.processes:
+            yield replace(
+                self._snapshot.processes[process.request][process.ordinal], wanted=False, stop_by=shrink.stop_by
+            )
+
+    def leave(self, request: Request, processes: Iterable[Process], now: Seconds) -> Iterator[Fact]:
+        """Yield workers as they are once they have left."""
+        gone = tuple(processes)
+        self._move(request, gone, -1)
+        for process in gone:
+            yield replace(process, released=now)
 
     def place(self, placement: Placement, now: Seconds) -> Iterator[Fact]:
         request = placement.request
