@@ -31,6 +31,7 @@ from scheduler.requests import (
     State,
     default_head,
 )
+from scheduler.scaling import WHOLE_FRACTION
 
 
 class WorkerRangeIn(Closed):
@@ -51,6 +52,13 @@ class RequestIn(Closed):
     worker: ShapeIn
     booking: Annotated[str, StringConstraints(pattern=RANDOM_PATTERN)] | None = Field(
         default=None, description="It runs on the nodes and in the time of this booking of its project."
+    )
+    parallel_fraction: int | None = Field(
+        default=None,
+        ge=0,
+        le=WHOLE_FRACTION,
+        description="How much of its work, in thousandths, several workers can share: 1000 says that twice the workers "
+        "need half the time, however many there are. What is usual if left out.",
     )
     head: ShapeIn | None = Field(
         default=None, description="The Dask scheduler's; what suits `workers.max` if left out."
@@ -96,6 +104,7 @@ class RequestIn(Closed):
             walltime_seconds=usual_seconds if self.walltime_seconds is None else self.walltime_seconds,
             idle_seconds=self.idle_seconds,
             booking=None if self.booking is None else BookingId(self.booking),
+            parallel_fraction=self.parallel_fraction,
         )
 
     def replay(self, key: str | None) -> ReplayKey | None:
@@ -103,7 +112,7 @@ class RequestIn(Closed):
         if key is None:
             return None
         # A key may be repeated to a newer version than it was first sent to: what that one did not know is left out.
-        unknown = {"booking"} if self.booking is None else set[str]()
+        unknown = {name for name in ("booking", "parallel_fraction") if getattr(self, name) is None}
         meant = json.dumps(self.model_dump(mode="json", by_alias=True, exclude=unknown), sort_keys=True)
         return ReplayKey(key=key, fingerprint=sha256(meant.encode()).hexdigest())
 
@@ -175,6 +184,7 @@ class RequestOut(Open):
     person: str
     pool: str
     booking: str | None
+    parallel_fraction: int | None
     request_class: RequestClass = Field(serialization_alias="class")
     environment: str
     worker: AmountsOut

@@ -110,9 +110,18 @@ def test_a_repeated_key_gets_its_first_answer_even_once_it_runs(front: Front) ->
     assert len(client.get("/v1/requests").json()["items"]) == 1
 
 
-def test_a_request_without_a_booking_has_the_fingerprint_that_it_had_before_there_were_any() -> None:
+def test_how_work_scales_is_said_in_thousandths_or_not_at_all(front: Front) -> None:
+    client = front.client("alice")
+    said = client.post("/v1/requests", json=a_body(parallel_fraction=995)).json()
+    assert client.get(f"/v1/requests/{said['id']}").json()["parallel_fraction"] == 995
+    assert client.post("/v1/requests", json=a_body()).json()["parallel_fraction"] is None
+    for wrong in (-1, 1001, 0.99):
+        assert client.post("/v1/requests", json=a_body(parallel_fraction=wrong)).status_code == 422
+
+
+def test_a_request_that_leaves_out_what_is_new_has_the_fingerprint_that_it_had_before_that() -> None:
     meant = json.loads(RequestIn.model_validate(a_body()).model_dump_json(by_alias=True))
-    assert meant.pop("booking") is None
+    assert (meant.pop("booking"), meant.pop("parallel_fraction")) == (None, None)
     before = sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
     asked = RequestIn.model_validate(a_body()).replay("7f3a")
     assert asked is not None
@@ -120,6 +129,9 @@ def test_a_request_without_a_booking_has_the_fingerprint_that_it_had_before_ther
     booked = RequestIn.model_validate(a_body(booking="a" * 26)).replay("7f3a")
     assert booked is not None
     assert booked.fingerprint != before
+    scaling = RequestIn.model_validate(a_body(parallel_fraction=995)).replay("7f3a")
+    assert scaling is not None
+    assert scaling.fingerprint not in {before, booked.fingerprint}
 
 
 def test_a_key_with_another_body_is_refused_and_belongs_to_one_person(front: Front) -> None:
