@@ -68,7 +68,18 @@ class Image:
 
 
 LOCKED: Final = (".containerignore", "pyproject.toml", "uv.lock", "client")
-CENTER: Final = ("registry", "quotas", "scheduler", "operations", "store", "backends", "api", "exporters", "server")
+CENTER: Final = (
+    "registry",
+    "quotas",
+    "scheduler",
+    "operations",
+    "store",
+    "backends",
+    "api",
+    "exporters",
+    "simulator",
+    "server",
+)
 
 BASE: Final = Image(name="base")
 DASK: Final = Image(name="dask", sources=("images/Containerfile.dask", *LOCKED))
