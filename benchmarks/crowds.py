@@ -31,6 +31,7 @@ from registry.tags import FundingSource, Tags
 from scheduler.clusters import Part, Process
 from scheduler.facts import Fact
 from scheduler.requests import Draft, Request, RequestClass, State
+from simulator.outside import numbered
 
 CENTER: Final = CenterId("center")
 POOL: Final = PoolId("main")
@@ -41,7 +42,6 @@ HEAD: Final = Resources(millicores=MILLI // 2, memory=2 * GIB)
 WORKER: Final = Resources(millicores=16 * MILLI, memory=64 * GIB)
 _WORKERS_ON_A_NODE: Final = 6
 _PLENTY: Final = MicroCredits(10**14)
-_DIGITS: Final = "234567abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,9 @@ class Center:
         number = int(self._crowd.institutions * self._chance.random() ** 2)
         project = ProjectId(f"i{number:04}.p{self._chance.randrange(2)}")
         return Draft(
-            id=RequestId(_numbered(self._last)),
+            id=RequestId(numbered(self._last)),
             name="",
-            person=PersonId(_numbered(10 * number + self._chance.randrange(10))),
+            person=PersonId(numbered(10 * number + self._chance.randrange(10))),
             tags=_tags(project),
             pool=POOL,
             request_class=request_class,
@@ -186,11 +186,3 @@ def _allocation_of(project: ProjectId) -> AllocationId:
 
 def _node(number: int) -> NodeId:
     return NodeId(f"n{number:05}")
-
-
-def _numbered(number: int) -> str:
-    text = ""
-    while number:
-        number, digit = divmod(number, len(_DIGITS))
-        text = _DIGITS[digit] + text
-    return text.rjust(26, _DIGITS[0])

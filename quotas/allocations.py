@@ -1,7 +1,7 @@
 """Credits awarded to a project for a period, from a named funding source."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from registry.ids import AllocationId, MicroCredits, ProjectId, Seconds
@@ -52,30 +52,3 @@ def covering(allocations: Iterable[Allocation], needed: MicroCredits, now: Secon
 def most_available(allocations: Iterable[Allocation], now: Seconds) -> MicroCredits:
     """Return the largest sum that one open allocation could hold now; zero without any."""
     return max((one.available for one in allocations if one.open_at(now)), default=MicroCredits(0))
-
-
-class Credit:
-    """The allocations of all projects while a plan is made: holds are taken as they are decided."""
-
-    def __init__(self, allocations: Iterable[Allocation]) -> None:
-        self._by_project: dict[ProjectId, dict[AllocationId, Allocation]] = {}
-        for allocation in allocations:
-            self._by_project.setdefault(allocation.project, {})[allocation.id] = allocation
-
-    def of(self, project: ProjectId) -> tuple[Allocation, ...]:
-        """Return the allocations of a project."""
-        return tuple(self._by_project.get(project, {}).values())
-
-    def left(self, project: ProjectId, allocation: AllocationId, now: Seconds) -> MicroCredits:
-        """Return what may still be held of an allocation; nothing outside its period, or if it is not the project's."""
-        found = self._by_project.get(project, {}).get(allocation)
-        return found.available if found and found.open_at(now) else MicroCredits(0)
-
-    def hold(self, project: ProjectId, allocation: AllocationId, amount: MicroCredits) -> None:
-        """Set an amount of an allocation aside."""
-        before = self._by_project[project][allocation]
-        self._by_project[project][allocation] = replace(
-            before,
-            available=MicroCredits(before.available - amount),
-            held=MicroCredits(before.held + amount),
-        )

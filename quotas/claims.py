@@ -70,18 +70,9 @@ class Tree:
             known = self._paths[project, pool] = self._path(project, pool)
         return known
 
-    def copy(self) -> Tree:
-        """Return a tree of its own with the same grants."""
-        return Tree(self._shares.values())
-
     def grant(self, project: ProjectId, pool: PoolId, amount: Resources) -> None:
         """Grant an amount to a project and to every share above it."""
         self._move(self.path(project, pool), amount)
-
-    def give_back(self, project: ProjectId, pool: PoolId, amount: Resources, *, lost: bool = False) -> None:
-        """Give an amount back; of what was on a node that is not ready, the center gets nothing to give again."""
-        path = self.path(project, pool)
-        self._move(path[1:] if lost else path, amount * -1)
 
     def _move(self, path: Iterable[Level], amount: Resources) -> None:
         for level in path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ from quotas.rates import RateRule, price_of_all
 from quotas.tree import Share
 from registry.axes import PLENTY, Axes, Bools, Ints
 from registry.centers import Node, NodeState
-from registry.ids import AllocationId, BookingId, PersonId, PoolId, ProjectId, RequestId, ShareId
+from registry.ids import AllocationId, BookingId, NodeId, PersonId, PoolId, ProjectId, RequestId, ShareId
 from registry.resources import Resources
 from scheduler.clusters import Part, Process
 from scheduler.facts import DayOfUse
@@ -110,6 +110,10 @@ class Ground:
             after.emptied[self.row_of[node.id]] = _is_emptied(node)
         return after
 
+    def without(self, left: Collection[NodeId], axes: Axes) -> Ground:
+        """Return the ground without nodes that are in another pool now."""
+        return Ground((node for node in self.nodes.values() if node.id not in left), axes)
+
 
 class Names:
     """Numbers of everything that requests refer to, shared by all snapshots that come of one another."""
@@ -132,8 +136,9 @@ class Names:
         known, rows = self._rows
         if known is not structure or len(rows) < len(self.vertices):
             found = [structure.row_of.get(vertex, NOBODY) for vertex in self.vertices]
-            self._rows = structure, np.array(found, dtype=np.int64)
-        return self._rows[1]
+            rows = np.array(found, dtype=np.int64)
+            self._rows = structure, rows
+        return rows
 
     def prices(self, prices: Prices) -> Ints:
         """Return the price of each gang that was mentioned, NOT_SOLD where there is none for its pool."""
@@ -198,17 +203,22 @@ class Arrays:
         self.processes.put((request.id, slot.ordinal), columns)
 
     def put_nodes(self, nodes: Sequence[Node]) -> bool:
-        """Write nodes; tell whether any of them is new."""
+        """Write nodes; tell whether any of them is new in its pool, so that rows of nodes have moved."""
         if not nodes:
             return False
-        by_pool: dict[PoolId, list[Node]] = {}
+        by_pool: dict[PoolId, list[Node]] = {pool: [] for pool in self.grounds}
         for node in nodes:
             by_pool.setdefault(node.pool, []).append(node)
-        nobody = Ground((), self.axes)
-        after = {pool: self.grounds.get(pool, nobody).with_nodes(some, self.axes) for pool, some in by_pool.items()}
-        new = any(len(ground.ids) != len(self.grounds.get(pool, nobody).ids) for pool, ground in after.items())
-        self.grounds = {**self.grounds, **after}
-        return new
+        names, nobody = {node.id for node in nodes}, Ground((), self.axes)
+        moved = False
+        for pool, some in by_pool.items():
+            before = self.grounds.get(pool, nobody)
+            left = names.intersection(before.nodes).difference(node.id for node in some)
+            staying = before.without(left, self.axes) if left else before
+            after = staying.with_nodes(some, self.axes) if some else staying
+            moved = moved or after.ids != before.ids
+            self.grounds = {**self.grounds, pool: after}
+        return moved
 
     def put_shares(self, shares: Mapping[Vertex, Share], news: Sequence[Share]) -> None:
         """Write what is granted of some shares; all anew where quotas changed, too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -67,11 +67,6 @@ def codes_of(bits: int) -> tuple[str, ...]:
     return tuple(code for code in _CODES if bits & _BIT[code])
 
 
-def ordered(codes: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
-    """Return codes as they are stored: each once, in the order in which reasons are told."""
-    return codes_of(sum({_BIT[code] for code in codes}))
-
-
 def stopped(room: Room, rows: Ints) -> Ints:
     """Return for each pending request, by its row of the queue, what else than nodes stops it.
 
@@ -117,11 +112,9 @@ def _lacking_quota(room: Room, cells: Ints) -> Ints:
     shared = np.flatnonzero(rows != NOBODY)
     if structure.withholds_any and len(shared):
         total = cells[shared, columns.TOTAL :]
-        one = len(shared) == 1
-        claims = (
-            room.grants.claimable(int(rows[shared[0]]))[None] if one else room.grants.claimable_by_all()[rows[shared]]
-        )
-        beyond = ~within(total, claims)
+        # Of a single one, which is asked again at its turn, only the way down to it is looked at.
+        alone = [room.grants.claimable(int(row)) for row in rows[shared]] if len(shared) == 1 else None
+        beyond = ~within(total, np.array(alone) if alone else room.grants.claimable_by_all()[rows[shared]])
         full, total = shared[beyond], total[beyond]
         if len(full):
             bits[full[room.grants.withheld(rows[full], total)]] = _BIT[ShareFull.code]
@@ -219,9 +212,7 @@ def _add_delayed_by_quota(room: Room, floor: Floor, cells: Ints, bits: Ints) -> 
 def gang_of(room: Room, shape: int) -> Gang:
     """Return the gang of a shape by its number."""
     _, head, worker, count = room.arrays.names.shapes.key(shape)
-    axes = room.arrays.axes
-    rows = np.array(axes.row(head, 1)), np.array(axes.row(worker, 1))
-    return Gang(head=rows[0], worker=rows[1], count=count, total=rows[0] + rows[1] * count)
+    return Gang.of_shapes(head, worker, count, room.arrays.axes)
 
 
 def _at_limit(room: Room, holdings: Holdings, cells: Ints) -> Bools:

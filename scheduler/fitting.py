@@ -47,8 +47,13 @@ class Gang:
     @classmethod
     def of(cls, draft: Draft, axes: Axes) -> Gang:
         """Return the gang of a draft."""
-        head, worker = np.array(axes.row(draft.head, 1)), np.array(axes.row(draft.worker, 1))
-        return cls(head=head, worker=worker, count=draft.workers_min, total=head + worker * draft.workers_min)
+        return cls.of_shapes(draft.head, draft.worker, draft.workers_min, axes)
+
+    @classmethod
+    def of_shapes(cls, head: Resources, worker: Resources, count: int, axes: Axes) -> Gang:
+        """Return a gang of a head and so many workers."""
+        first, other = np.array(axes.row(head, 1)), np.array(axes.row(worker, 1))
+        return cls(head=first, worker=other, count=count, total=first + other * count)
 
 
 @dataclass(frozen=True, slots=True)

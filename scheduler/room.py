@@ -149,8 +149,7 @@ class Room:
     def packing(self, request: Request, gang: Gang) -> Packing | None:
         """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
         floor, ends = self.floor_for(request), self.would_end(request)
-        open_to_it = floor.timeline.open_until(ends)
-        packing = place(gang, floor.timeline.free if open_to_it is floor.timeline.free else open_to_it)
+        packing = place(gang, floor.timeline.open_until(ends))
         row = self.grants.row(request.project, request.pool)
         if not isinstance(packing, Packing) or floor.dues.delayed(row, gang.total, self.now, ends):
             return None

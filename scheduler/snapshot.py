@@ -26,7 +26,7 @@ V = TypeVar("V")
 _TABLES: Final[Mapping[type, tuple[str, ...]]] = {
     Request: ("queue", "running", "processes"),
     Process: ("processes", "running"),
-    Node: ("processes",),
+    Node: ("processes", "running", "queue"),
     Allocation: ("credit",),
     DayOfUse: ("days",),
 }
@@ -98,10 +98,6 @@ class Snapshot:
         """Return a placed request with its slots, by ordinal."""
         slots = self.processes.get(request.id, {})
         return Cluster(request=request, processes=tuple(slots[ordinal] for ordinal in sorted(slots)))
-
-    def wholes(self) -> dict[PoolId, Resources]:
-        """Return what the center has in each pool: the nominal quota of its own share."""
-        return {share.pool: share.quota.nominal for share in self.shares.values() if share.parent is None}
 
     def rule(self, pool: PoolId, now: Seconds) -> RateRule | None:
         """Return the rate rule of a pool at a moment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from threading import Lock
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -116,23 +117,30 @@ class Table(Generic[K]):
 
 
 class Numbers(Generic[H]):
-    """Small numbers for keys, in the order of their first mention: never taken back, so snapshots share them."""
+    """Small numbers for keys, in the order of their first mention: never taken back, so that snapshots share them.
+
+    Threads do, too: one decides while another explains.
+    """
 
     def __init__(self) -> None:
-        self._numbers: dict[H, int] = {}
-        self._keys: list[H] = []
+        self._numbers: Final[dict[H, int]] = {}
+        self._keys: Final[list[H]] = []
+        self._growing: Final = Lock()
 
     def __len__(self) -> int:
         """Return how many keys have a number."""
         return len(self._keys)
 
     def of(self, key: H) -> int:
-        """Return the number of a key."""
+        """Return the number of a key; of a new one, whoever asks at the same time."""
         number = self._numbers.get(key)
-        if number is None:
-            number = self._numbers[key] = len(self._keys)
-            self._keys.append(key)
-        return number
+        if number is not None:
+            return number
+        with self._growing:
+            if key not in self._numbers:
+                self._keys.append(key)
+                self._numbers[key] = len(self._keys) - 1
+            return self._numbers[key]
 
     def __iter__(self) -> Iterator[H]:
         """Yield the keys in the order of their numbers."""

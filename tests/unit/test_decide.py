@@ -9,7 +9,7 @@ import pytest
 from haidang.inside.runs import ProcessName
 
 from registry.centers import NodeState
-from registry.ids import PersonId, Seconds, ShareId
+from registry.ids import NodeId, PersonId, PoolId, Seconds, ShareId
 from scheduler.clusters import LAST_ORDINAL, Part
 from scheduler.decide import decide
 from scheduler.explain import explain
@@ -82,6 +82,17 @@ def test_a_draining_node_takes_no_new_work() -> None:
     node = a_node(state=NodeState.DRAINING)
     snapshot = a_snapshot([*facts_of_a_center([node], ["vmu.vision"]), a_request()])
     assert not decide(snapshot, NOW).placements
+
+
+def test_a_node_that_was_given_to_another_pool_is_room_there_and_here_no_more() -> None:
+    facts = facts_of_a_center([a_node("n1", cores(2, 8)), a_node("n2", cores(2, 8))], ["vmu.vision"])
+    wide = a_request(1, head=cores(2, 4), worker=cores(2, 4), workers_min=1)
+    before = a_snapshot([*facts, wide])
+    assert decide(before, NOW).placements
+    moved = replace(before.nodes[NodeId("n2")], pool=PoolId("other"))
+    after = before.with_facts([moved])
+    assert not decide(after, NOW).placements
+    assert decide(after.with_facts([replace(moved, pool=POOL)]), NOW) == decide(before, NOW)
 
 
 def test_a_node_takes_no_more_processes_than_it_has_places_for_however_small_they_are() -> None:
