@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from operations.clusters import bearer_of, claim_of
+from operations.clusters import bearer_of, claim_of, let_end
 from operations.events import Event, EventKind
 from operations.follower import Follower
 from operations.ports import Inside
@@ -16,7 +16,7 @@ from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Wait
-from scheduler.requests import Request, State
+from scheduler.requests import End, Request, State
 from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
 
@@ -69,6 +69,8 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
     grown, not_grown = _apply_each(work, _without(plan.growths, overtaken), _grow, now)
     shrunk, not_shrunk = _apply_each(work, plan.shrinks, _shrink, now)
     retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
+    for request in plan.displaced:
+        let_end(work, request.id, End.DISPLACED, now=now)
     for change in plan.promises:
         _promise(work, change, now)
     for wait in plan.waits:
@@ -243,5 +245,6 @@ def _swap(work: Work, before: Request, after: Request) -> None:
 
 def _requests(plan: Plan) -> set[RequestId]:
     answered = {answer.request.id for answer in (*plan.answers(), *plan.shrinks, *plan.retirements)}
+    answered |= {request.id for request in plan.displaced}
     answered |= {change.request.id for change in plan.promises}
     return answered | {request for wait in plan.waits for request in wait.requests}

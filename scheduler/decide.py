@@ -8,6 +8,7 @@ from registry.axes import Ints
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, stopped
+from scheduler.displacing import displaced
 from scheduler.elastic import share_out
 from scheduler.evacuation import evacuate
 from scheduler.ordering import Standings
@@ -30,14 +31,17 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     decided = answer(snapshot, now)
     waits = tuple(_changed(snapshot, decided))
     placed = [placement.request for placement in decided.placements]
-    growths = tuple(share_out(decided.room, decided.reclaims.shrinking, placed))
+    ending = tuple(displaced(snapshot, now))
+    apart = decided.reclaims.shrinking | {request.id for request in ending}
+    growths = tuple(share_out(decided.room, apart, placed))
     call_back(decided.room, decided.reclaims, growths)
     shrinks = tuple(decided.reclaims.shrinks())
-    busy = {growth.request.id for growth in growths} | decided.reclaims.shrinking
+    busy = {growth.request.id for growth in growths} | decided.reclaims.shrinking | apart
     return Plan(
         placements=tuple(decided.placements),
         growths=growths,
         shrinks=shrinks,
+        displaced=ending,
         retirements=tuple(evacuate(snapshot, busy, now)),
         promises=tuple(_promise_changes(snapshot, decided)),
         waits=waits,

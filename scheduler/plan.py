@@ -126,13 +126,15 @@ class Plan:
     placements: tuple[Placement, ...] = ()
     growths: tuple[Growth, ...] = ()
     shrinks: tuple[Shrink, ...] = ()
+    displaced: tuple[Request, ...] = ()
+    """Whose clusters end, to make way for maintenance."""
     retirements: tuple[Retirement, ...] = ()
     promises: tuple[PromiseChange, ...] = ()
     waits: tuple[Wait, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""
-        changes = self.placements or self.growths or self.shrinks or self.retirements
+        changes = self.placements or self.growths or self.shrinks or self.displaced or self.retirements
         return bool(changes or self.promises or self.waits)
 
     def answers(self) -> tuple[Placement | Growth, ...]:

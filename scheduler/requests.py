@@ -61,6 +61,7 @@ class End(StrEnum):
     IDLE = "idle"
     HEAD_LOST = "head_lost"
     NEVER_STARTED = "never_started"
+    DISPLACED = "displaced"
     TURNED_BACK = "turned_back"
 
 

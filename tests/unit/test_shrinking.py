@@ -9,7 +9,7 @@ from registry.ids import RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.policy import DEFAULT_POLICY
-from tests.builders import a_draft, cores
+from tests.builders import a_booking, a_draft, cores
 from tests.seeding import award
 from tests.unit.test_metering import PROJECT, SmallCenter
 
@@ -93,3 +93,27 @@ def test_who_takes_its_wish_back_gives_the_workers_back_too(center: SmallCenter)
     settle(center)
     assert run_cycle(center.ports, center.follower).grown == (ELASTIC.id,)
     assert len(slots(center, ELASTIC.id)) == 8
+
+
+def test_maintenance_that_displaces_ends_what_still_runs_on_its_nodes_when_it_begins_and_not_before() -> None:
+    center = SmallCenter()
+    award(center.store, PROJECT)
+    center.store.transact(submit, ELASTIC, None, DEFAULT_POLICY, now=center.clock.now())
+    run_cycle(center.ports, center.follower)
+    settle(center)
+    (slot, *_) = slots(center, ELASTIC.id)
+    begins = Seconds(center.clock.now() + 60)
+    swap = a_booking(1, project=None, nodes=(slot.node,), begins=begins, ends=Seconds(begins + 3600), displaces=True)
+    center.store.transact(lambda work: work.bookings.add(swap))
+    run_cycle(center.ports, center.follower)
+    settle(center)
+    assert slots(center, ELASTIC.id)
+    center.clock.time = begins
+    run_cycle(center.ports, center.follower)
+    settle(center)
+    assert not slots(center, ELASTIC.id)
+    (ended,) = told(center, EventKind.ENDED)
+    assert dict(ended.details)["why"] == "displaced"
+    center.store.transact(submit, WAITING, None, DEFAULT_POLICY, now=center.clock.now())
+    run_cycle(center.ports, center.follower)
+    assert not slots(center, WAITING.id), "the nodes are nobody's now"
