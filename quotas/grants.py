@@ -42,7 +42,7 @@ class Structure:
         self.nominal: Final = _rows((axes.row(share.quota.nominal) for share in shares), axes)
         self.limit: Final = _rows((axes.row(share.limit, PLENTY) for share in shares), axes)
         lending = _rows((axes.row(share.quota.lending) for share in shares), axes)
-        self.keeps, self.siblings_keep = self._promise(self.nominal - lending)
+        self.effective, self.keeps, self.siblings_keep = self._promise(self.nominal - lending)
         self.keeps_any: Final = bool(self.keeps[self.parent >= 0].any())
         self.withholds_any: Final = self.keeps_any or bool((self.limit < self.limit[self.ancestors[:, 0]]).any())
         """Whether any share could lack quota while its pool has room."""
@@ -55,8 +55,8 @@ class Structure:
             row = int(self.parent[row])
         return tuple(reversed(path))
 
-    def _promise(self, kept: Ints) -> tuple[Ints, Ints]:
-        """Return what each share keeps, and what its siblings do, of what their parent effectively has."""
+    def _promise(self, kept: Ints) -> tuple[Ints, Ints, Ints]:
+        """Return what each share effectively has of its nominal quota, what it keeps of that, and its siblings do."""
         own, siblings = kept.copy(), np.zeros_like(kept)
         effective = self.nominal.copy()
         for level in self.levels[1:]:
@@ -68,8 +68,7 @@ class Structure:
             own[level] = _scaled(kept[level], has, said)
             siblings[level] = _scaled(kept_by_all[parent] - kept[level], has, said)
             effective[level] = _scaled(self.nominal[level], has, said)
-        self.effective = effective
-        return own, siblings
+        return effective, own, siblings
 
 
 class Grants:
