@@ -75,6 +75,7 @@ STATUS: Final[Mapping[type, int]] = {
     engine.HeldByOperator: HTTPStatus.CONFLICT,
     engine.HeldByUser: HTTPStatus.CONFLICT,
     engine.InstitutionWaitsEnough: HTTPStatus.CONFLICT,
+    engine.MakesWay: HTTPStatus.CONFLICT,
     engine.MinimumAboveMaximum: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.NoRate: HTTPStatus.UNPROCESSABLE_ENTITY,
     engine.NodesFull: HTTPStatus.CONFLICT,

@@ -201,6 +201,15 @@ CREDITS: Final = (
         stored=parts(MICRO),
     ),
     Amount(
+        name="haidang_credits_refunded_total",
+        kind=Kind.COUNTER,
+        says="Credits given back to an institution of what it was charged for runs that had to make way for others.",
+        labels=BOTH,
+        source=Source.LEDGER,
+        read=readings.pool_entries(attrgetter("amount"), EntryKind.REFUND),
+        stored=parts(MICRO),
+    ),
+    Amount(
         name="haidang_credits_absorbed_total",
         kind=Kind.COUNTER,
         says="Credits that the center paid for use by an institution: what went beyond a hold.",

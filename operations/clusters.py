@@ -1,18 +1,18 @@
 """The life of a running cluster's slots: recorded, filled again, freed, and the end of the whole."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from operations.events import Event, EventKind
 from operations.ports.store import Claim, Work
 from quotas.charges import NO_CHARGES, Charges
-from quotas.ledger import Bearer, EntryKey, release_entry
+from quotas.ledger import Bearer, EntryKey, refund_entry, release_entry
 from registry.ids import MicroCredits, NodeId, RequestId, Seconds
 from registry.resources import NOTHING, Resources
 from scheduler.clusters import Cluster, Part, Phase, Process
 from scheduler.observed import ObservedProcess
-from scheduler.requests import End, Request, State
+from scheduler.requests import End, Request, RequestClass, State
 
 RESTART_PAUSES: Final = (0, 1, 5, 30, 120, 600, 1800)
 """Seconds until a slot is filled again after each death of its process; the last one for ever after."""
@@ -85,6 +85,7 @@ def refill(work: Work, request: Request, slot: Process, due: Charges, *, now: Se
     after = replace(
         slot,
         hold=MicroCredits(slot.hold - due.covered),
+        charged=MicroCredits(slot.charged + due.covered),
         incarnation=slot.incarnation + 1,
         uid=None,
         address=None,
@@ -107,7 +108,8 @@ def free_slot(
 
     `ended` is the slot with the last that was measured of its process.
     """
-    after = replace(ended or slot, hold=MicroCredits(0), wanted=False, released=now)
+    charged = MicroCredits(slot.charged + due.covered)
+    after = replace(ended or slot, hold=MicroCredits(0), charged=charged, wanted=False, released=now)
     if not work.clusters.swap(slot, after):
         return
     work.capacity.lock([request.pool])
@@ -135,15 +137,15 @@ def free_unseen(work: Work, request_id: RequestId, names: frozenset[str], *, now
 def let_end(work: Work, request_id: RequestId, why: End, *, now: Seconds) -> None:
     """Decide that a running cluster ends; the reconciler does it. One that ends already keeps its first reason.
 
-    But whoever cancels a request that is being turned back does not want it to wait again. Time that was up when a pass
-    looked is not up any more if the cluster was extended since.
+    But whoever cancels a request that would wait again does not want it to. Time that was up when a pass looked is not
+    up any more if the cluster was extended since.
     """
     before = work.requests.get(request_id)
     if before is None or before.deadline is None or before.state is not State.PLACED:
         return
-    if why is End.WALLTIME and now < before.deadline:
+    if why in {End.WALLTIME, End.PREEMPTED} and now < before.deadline:
         return
-    is_overruled = before.ending is End.TURNED_BACK and why is End.CANCELLED
+    is_overruled = before.ending in {End.TURNED_BACK, End.PREEMPTED} and why is End.CANCELLED
     if before.ending is not None and not is_overruled:
         return
     if work.requests.swap(before, replace(before, ending=why)):
@@ -160,6 +162,8 @@ def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
         return
     if before.ending is End.TURNED_BACK:
         _turn_back(work, before, slots, now=now)
+    elif before.ending is End.PREEMPTED:
+        _make_way(work, before, slots, now=now)
     elif end_request(work, before, before.ending, now=now) and any(slot.started is not None for slot in slots):
         work.runs.add(before.person, _ran_permille(before, now))
     work.vault.destroy(request_id)
@@ -186,6 +190,34 @@ def _turn_back(work: Work, before: Request, slots: Iterable[Process], *, now: Se
     after = before.turned_back(1 + max(slot.incarnation for slot in slots))
     if work.requests.swap(before, after):
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.TURNED_BACK)])
+
+
+def _make_way(work: Work, before: Request, slots: Sequence[Process], *, now: Seconds) -> None:
+    """Refund a run that was cut short, and let its request wait again; an interactive one ends.
+
+    What ran is gone all the same: of its files and logs as much is left as of any cluster that has ended.
+    """
+    refunded = _refund(work, before, slots, now=now)
+    if before.request_class is RequestClass.INTERACTIVE:
+        end_request(work, before, End.PREEMPTED, now=now)
+        return
+    after = before.requeued(1 + max(slot.incarnation for slot in slots), now)
+    if work.requests.swap(before, after):
+        told = ("refunded", str(refunded))
+        work.journal.add([Event(request=before.id, at=now, kind=EventKind.REQUEUED, details=(told,))])
+
+
+def _refund(work: Work, request: Request, slots: Iterable[Process], *, now: Seconds) -> MicroCredits:
+    """Give back all that the slots of a cluster were charged, once; return how much that is."""
+    assert request.preempted is not None, request
+    charged = MicroCredits(sum(slot.charged for slot in slots))
+    if charged:
+        key = EntryKey(f"refund:{request.id}:{request.preempted.told}")
+        work.accounts.post([refund_entry(bearer_of(request), key, charged, now)])
+    for slot in slots:
+        if slot.charged:
+            work.clusters.swap(slot, replace(slot, charged=MicroCredits(0)))
+    return charged
 
 
 def _in_trouble(seen: ObservedProcess, now: Seconds) -> Event:

@@ -15,12 +15,12 @@ from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Wait
+from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Stop, Wait
 from scheduler.requests import End, Request, State
 from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
 
-A = TypeVar("A", Placement, Growth, Shrink, Retirement)
+A = TypeVar("A", Placement, Growth, Shrink, Stop, Retirement)
 Obstacle = ShareFull | NoShare | NodeFull | NoCredit
 
 
@@ -37,11 +37,12 @@ class TurnedAwayError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of a plan: who started, who grew, who leaves nodes, and who was turned away to the next cycle."""
+    """What became of a plan: who started, grew, shrank, has to end or leaves nodes, and who was turned away."""
 
     placed: tuple[RequestId, ...] = ()
     grown: tuple[RequestId, ...] = ()
     shrunk: tuple[RequestId, ...] = ()
+    stopped: tuple[RequestId, ...] = ()
     retired: tuple[RequestId, ...] = ()
     turned_away: tuple[RequestId, ...] = ()
 
@@ -68,6 +69,7 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
     placed, not_placed = _apply_each(work, _without(plan.placements, overtaken), _place, now)
     grown, not_grown = _apply_each(work, _without(plan.growths, overtaken), _grow, now)
     shrunk, not_shrunk = _apply_each(work, plan.shrinks, _shrink, now)
+    stopped, not_stopped = _apply_each(work, plan.stops, _stop, now)
     retired, not_retired = _apply_each(work, plan.retirements, _retire, now)
     for request in plan.displaced:
         let_end(work, request.id, End.DISPLACED, now=now)
@@ -75,8 +77,8 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
         _promise(work, change, now)
     for wait in plan.waits:
         _keep_waiting(work, wait, now)
-    turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_shrunk, *not_retired)
-    return Applied(placed=placed, grown=grown, shrunk=shrunk, retired=retired, turned_away=turned_away)
+    turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_shrunk, *not_stopped, *not_retired)
+    return Applied(placed=placed, grown=grown, shrunk=shrunk, stopped=stopped, retired=retired, turned_away=turned_away)
 
 
 def _outstayed(work: Work, pools: Collection[PoolId], snapshot: Snapshot) -> frozenset[PoolId]:
@@ -95,6 +97,7 @@ def _without_pools(plan: Plan, pools: Collection[PoolId]) -> tuple[Plan, tuple[R
         placements=tuple(one for one in plan.placements if one.request.pool not in pools),
         growths=tuple(one for one in plan.growths if one.request.pool not in pools),
         shrinks=tuple(one for one in plan.shrinks if one.request.pool not in pools),
+        stops=tuple(one for one in plan.stops if one.request.pool not in pools),
         promises=tuple(one for one in plan.promises if one.request.pool not in pools),
     )
     return left, tuple(sorted({one.request.id for one in plan.answers() if one.request.pool in pools}))
@@ -157,6 +160,7 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
         placed=now,
         deadline=placement.deadline,
         allocation=placement.allocation,
+        guaranteed_until=placement.guaranteed_until,
     )
     assert before.may_move(after.state), before
     _swap(work, before, after)
@@ -187,6 +191,18 @@ def _shrink(work: Work, shrink: Shrink, now: Seconds) -> None:
         ("stop_by", str(shrink.stop_by)),
     )
     work.journal.add([Event(request=before.id, at=now, kind=EventKind.SHRANK, details=details)])
+
+
+def _stop(work: Work, stop: Stop, now: Seconds) -> None:
+    """Tell a cluster to end: when its notice is over the reconciler lets it, and its request waits again."""
+    before, preemption = stop.request, stop.preemption
+    _swap(work, before, before.made_to_end(preemption))
+    details = (
+        ("cause", preemption.cause.value),
+        ("by", " ".join(preemption.by)),
+        ("stop_by", str(preemption.stop_by)),
+    )
+    work.journal.add([Event(request=before.id, at=now, kind=EventKind.PREEMPTED, details=details)])
 
 
 def _tell_to_leave(work: Work, leaving: Shrink | Retirement) -> None:
@@ -235,6 +251,7 @@ def _promise(work: Work, change: PromiseChange, now: Seconds) -> None:
     was, starts = (one.starts if one else None for one in (before.promise, promise))
     if was != starts:
         told = tuple((name, str(at)) for name, at in (("starts", starts), ("before", was)) if at is not None)
+        told += (("cause", change.cause.value),) if change.cause else ()
         work.journal.add([Event(request=before.id, at=now, kind=EventKind.PROMISED, details=told)])
 
 
@@ -244,7 +261,7 @@ def _swap(work: Work, before: Request, after: Request) -> None:
 
 
 def _requests(plan: Plan) -> set[RequestId]:
-    answered = {answer.request.id for answer in (*plan.answers(), *plan.shrinks, *plan.retirements)}
+    answered = {answer.request.id for answer in (*plan.answers(), *plan.shrinks, *plan.stops, *plan.retirements)}
     answered |= {request.id for request in plan.displaced}
     answered |= {change.request.id for change in plan.promises}
     return answered | {request for wait in plan.waits for request in wait.requests}

@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     TROUBLED = "troubled"
     START_FAILED = "start_failed"
     TURNED_BACK = "turned_back"
+    PREEMPTED = "preempted"
+    REQUEUED = "requeued"
     PROCESS_ENDED = "process_ended"
     ENDING = "ending"
     ENDED = "ended"
@@ -50,6 +52,7 @@ _DECIDED_ALREADY: Final = frozenset(
         EventKind.PROMISED,
         EventKind.PLACED,
         EventKind.GREW,
+        EventKind.PREEMPTED,
         EventKind.PROCESS_READY,
         EventKind.RUNNING,
         EventKind.TROUBLED,

@@ -63,6 +63,7 @@ def accrue(work: Work, seen: ObservedProcess, policy: Policy, *, now: Seconds) -
     use = _use(slot, seen, until)
     due = charges(bearer_of(request), _tariff(work, request, policy), use, slot.hold)
     after = replace(with_measures(slot, seen), hold=MicroCredits(slot.hold - due.covered), charged_until=until)
+    after = replace(after, charged=MicroCredits(slot.charged + due.covered))
     if work.clusters.swap(slot, after):
         work.accounts.post(due.entries)
         _count_use(work, request, slot, use)

@@ -49,6 +49,7 @@ from scheduler.reasons import (
     HeldByUser,
     InstitutionWaitsEnough,
     MaintenanceOfProject,
+    MakesWay,
     MinimumAboveMaximum,
     NodesFull,
     NodesNamedOrCounted,
@@ -277,6 +278,7 @@ Reason = (
     | KeyUsedOtherwise
     | LendingBeyondNominal
     | MaintenanceOfProject
+    | MakesWay
     | MethodNotAllowed
     | MinimumAboveMaximum
     | NoCredit

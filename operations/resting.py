@@ -57,7 +57,7 @@ def must_end(cluster: Cluster, claim: HeadClaim | None, policy: Policy, now: Sec
     if request.ending is not None:
         return None
     if now >= request.deadline:
-        return End.WALLTIME
+        return End.PREEMPTED if request.makes_way else End.WALLTIME
     if head and head.started and not head.ready and now - head.started >= policy.start_patience_seconds:
         return End.NEVER_STARTED
     return End.IDLE if idle_too_long(request, claim, now) else None

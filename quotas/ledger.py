@@ -32,6 +32,7 @@ class EntryKind(StrEnum):
     HOLD = "hold"
     CHARGE = "charge"
     RELEASE = "release"
+    REFUND = "refund"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,23 @@ def release_entry(bearer: Bearer, key: EntryKey, amount: MicroCredits, now: Seco
         key=key,
         kind=EntryKind.RELEASE,
         source=held(bearer.allocation),
+        target=available(bearer.allocation),
+        amount=amount,
+        at=now,
+        tags=bearer.tags,
+        request=bearer.request,
+    )
+
+
+def refund_entry(bearer: Bearer, key: EntryKey, amount: MicroCredits, now: Seconds) -> Entry:
+    """Return the entry that makes available again what a run was charged that the center cut short.
+
+    The use stays in the account: the nodes were held.
+    """
+    return Entry(
+        key=key,
+        kind=EntryKind.REFUND,
+        source=INCOME,
         target=available(bearer.allocation),
         amount=amount,
         at=now,

@@ -44,7 +44,8 @@ class Period:
 class Statement:
     """What a project was granted, what was set aside of it, given back and paid, and what it used.
 
-    `absorbed` is the price of use beyond what was held, which the center paid; `usage` contains that use.
+    `refunded` is what it was given back of what it had paid; what pools charged is before that. `absorbed` is the price
+    of use beyond what was held, which the center paid; `usage` contains that use.
     """
 
     project: ProjectId
@@ -54,6 +55,7 @@ class Statement:
     held: MicroCredits
     released: MicroCredits
     charged: MicroCredits
+    refunded: MicroCredits
     absorbed: MicroCredits
     usage: Usage
     pools: tuple[PoolUse, ...]
@@ -61,7 +63,7 @@ class Statement:
     @property
     def available(self) -> MicroCredits:
         """Return by how much the period changed what may still be held: over all time, what is available now."""
-        return MicroCredits(self.granted - self.held + self.released)
+        return MicroCredits(self.granted - self.held + self.released + self.refunded)
 
     @property
     def outstanding(self) -> MicroCredits:
@@ -84,6 +86,7 @@ def statement(project: ProjectId, period: Period, lines: Iterable[Line]) -> Stat
         held=_sum(sums, EntryKind.HOLD),
         released=_sum(sums, EntryKind.RELEASE),
         charged=_sum(sums, EntryKind.CHARGE),
+        refunded=_sum(sums, EntryKind.REFUND),
         absorbed=MicroCredits(sum(line.absorbed for line in sums)),
         usage=sum((line.usage for line in sums), NO_USAGE),
         pools=tuple(

@@ -32,8 +32,8 @@ NOWHERE: Final = -1
 
 # The columns of a pending request; the total of its gang follows.
 POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
-SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT = range(9, 17)
-TOTAL: Final = 17
+SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED = range(9, 18)
+TOTAL: Final = 18
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
@@ -44,8 +44,8 @@ KEPT, ELASTIC, LEAVING = 0, 1, 2
 
 # The columns of a running cluster: how many workers it wants and has, and what sharing asks of it.
 CLOSING, RUNS_UNTIL = 3, 4
-WANTED, HAS, LEAST, OWNER, GANG, PARALLEL, SPARED, SPARED_SINCE, PLACE = range(5, 14)
-RUNNING_COLUMNS: Final = 14
+WANTED, HAS, LEAST, OWNER, GANG, PARALLEL, SPARED, SPARED_SINCE, PLACE, PLACED_AT, CLASS_OF, SURE_UNTIL = range(5, 17)
+RUNNING_COLUMNS: Final = 17
 
 Spot = tuple[PoolId, BookingId | None]
 """Where requests may go: to the nodes of a pool, or to those of a booking there."""
@@ -198,7 +198,7 @@ class Arrays:
         since = slot.charged_until or slot.started or 0
         deadline = request.deadline or 0
         leaves = deadline if slot.wanted or slot.stop_by is None else min(deadline, slot.stop_by)
-        life = row, since, int(request.ending is not None), leaves, _lent(slot)
+        life = row, since, int(request.ending is not None), leaves, _lent(request, slot)
         columns = (*_belongs(request, self.names), *life, *self.axes.row(slot.shape, 1))
         self.processes.put((request.id, slot.ordinal), columns)
 
@@ -283,6 +283,7 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
         names.priced.of(Priced(shape, request.walltime_seconds, request.request_class)),
         request.promise.starts if request.promise else 0,
         names.spots.of((request.pool, request.booking)),
+        int(request.is_requeued),
         *axes.row(request.gang_total(), request.workers_min + 1),
     )
 
@@ -291,7 +292,7 @@ def _running_row(request: Request, slots: Iterable[Process], names: Names) -> tu
     return (
         names.pools.of(request.pool),
         names.by_person.of((request.person, request.request_class)),
-        int(request.ending is not None),
+        int(request.ending is not None or request.makes_way),
         request.deadline or 0,
         request.workers_wanted,
         sum(map(works, slots)),
@@ -302,6 +303,9 @@ def _running_row(request: Request, slots: Iterable[Process], names: Names) -> tu
         request.spared_milliseconds,
         request.spared_since or 0,
         names.spots.of((request.pool, request.booking)),
+        request.placed or 0,
+        CLASSES.index(request.request_class),
+        request.guaranteed_until or 0,
     )
 
 
@@ -310,8 +314,8 @@ def works(slot: Process) -> bool:
     return slot.wanted and slot.part is not Part.HEAD
 
 
-def _lent(slot: Process) -> int:
-    if not slot.wanted:
+def _lent(request: Request, slot: Process) -> int:
+    if request.makes_way or not slot.wanted:
         return LEAVING
     return ELASTIC if slot.part is Part.ELASTIC else KEPT
 

@@ -10,6 +10,7 @@ from scheduler.requests import Request
 from scheduler.troubles import Trouble
 
 HEAD_ORDINAL: Final = 0
+NOTHING_CHARGED: Final = MicroCredits(0)
 LAST_ORDINAL: Final = 9999
 """The last worker that a name has room for: a cluster that was scaled up and down so often grows no more."""
 
@@ -34,11 +35,12 @@ class Phase(StrEnum):
 class Process:
     """One slot of a cluster: a place on a node and the process that fills it, one incarnation after another.
 
-    `hold` is the credit still set aside for the slot, `charged_until` the moment up to which this incarnation has
-    been charged; `cpu_milliseconds` and `peak_memory` (bytes) are what was measured of it by then, None where nobody
-    could. `lease_until` is when the hold of an elastic slot runs out, `not_before` when a process that died is
-    replaced. `trouble` is what has kept it from starting since `troubled_since`. A slot that is no longer `wanted`
-    drains until `stop_by` and is released once its process is seen gone; `released` slots hold nothing.
+    `hold` is the credit still set aside for the slot, `charged` what all its processes have been charged since its
+    request was placed. `charged_until` is the moment up to which this incarnation has been charged;
+    `cpu_milliseconds` and `peak_memory` (bytes) are what was measured of it by then, None where nobody could.
+    `lease_until` is when the hold of an elastic slot runs out, `not_before` when a process that died is replaced.
+    `trouble` is what has kept it from starting since `troubled_since`. A slot that is no longer `wanted` drains until
+    `stop_by` and is released once its process is seen gone; `released` slots hold nothing.
     """
 
     request: RequestId
@@ -47,6 +49,7 @@ class Process:
     node: NodeId
     shape: Resources
     hold: MicroCredits
+    charged: MicroCredits = NOTHING_CHARGED
     version: int = 1
     incarnation: int = 1
     wanted: bool = True

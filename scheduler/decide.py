@@ -14,7 +14,7 @@ from scheduler.evacuation import evacuate
 from scheduler.ordering import Standings
 from scheduler.owners import call_back
 from scheduler.plan import Plan, PromiseChange, Wait
-from scheduler.promising import Decided, keep, keep_promises, promised
+from scheduler.promising import Decided, goes_first, has_taken, keep, keep_promises, promised, start
 from scheduler.reclaim import Reclaims
 from scheduler.requests import Request
 from scheduler.room import Room
@@ -26,21 +26,22 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     """Return everything that changes at `now`: who starts, who grows, who leaves, whose reasons to wait are new ones.
 
     Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched but
-    where its node is to be emptied, or where somebody with a stronger claim needs what elastic workers hold.
+    where its node is to be emptied, or where somebody with a stronger claim needs what it holds.
     """
     decided = answer(snapshot, now)
     waits = tuple(_changed(snapshot, decided))
     placed = [placement.request for placement in decided.placements]
     ending = tuple(displaced(snapshot, now))
-    apart = decided.reclaims.shrinking | {request.id for request in ending}
+    apart = decided.reclaims.giving_up | {request.id for request in ending}
     growths = tuple(share_out(decided.room, apart, placed))
     call_back(decided.room, decided.reclaims, growths)
     shrinks = tuple(decided.reclaims.shrinks())
-    busy = {growth.request.id for growth in growths} | decided.reclaims.shrinking | apart
+    busy = {growth.request.id for growth in growths} | decided.reclaims.giving_up | apart
     return Plan(
         placements=tuple(decided.placements),
         growths=growths,
         shrinks=shrinks,
+        stops=tuple(decided.reclaims.stops()),
         displaced=ending,
         retirements=tuple(evacuate(snapshot, busy, now)),
         promises=tuple(_promise_changes(snapshot, decided)),
@@ -75,15 +76,16 @@ def is_answered(decided: Decided, request: Request) -> bool:
     short = decided.reclaims.is_short_of_quota(request)
     packing = None if short else room.packing(request, gang)
     if packing is not None:
-        decided.standings.use(request, gang.total, request.walltime_seconds)
-        decided.placements.append(room.start(request, gang, packing))
+        start(decided, request, gang, packing)
         return True
     floor = room.floor_for(request)
     if not room.policy.backfill:
         room.close(floor)
-    first = decided.reclaims.back_for(request, gang)
-    if first is None and not short and room.may_promise_on(floor):
-        first = room.first_start(request, gang)
+    if has_taken(decided, request, gang):
+        return True
+    first = room.first_start(request, gang) if not short and room.may_promise_on(floor) else None
+    if goes_first(decided, request, gang, first):
+        return True
     if first is not None:
         keep(decided, request, gang, first)
     return first is not None
@@ -128,8 +130,8 @@ def _promise_changes(snapshot: Snapshot, decided: Decided) -> Iterator[PromiseCh
     for request, promise in sorted(decided.promises.items()):
         before = snapshot.requests[request]
         if before.promise != promise:
-            yield PromiseChange(request=before, promise=promise)
+            yield PromiseChange(request=before, promise=promise, cause=decided.broken.get(request))
     placed = {placement.request.id for placement in decided.placements}
     for before in promised(snapshot):
         if before.id not in decided.promises and before.id not in placed:
-            yield PromiseChange(request=before, promise=None)
+            yield PromiseChange(request=before, promise=None, cause=decided.broken.get(before.id))

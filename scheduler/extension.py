@@ -13,12 +13,19 @@ from scheduler.holds import missing_hold
 from scheduler.leaving import releases_at
 from scheduler.ordering import Standings
 from scheduler.promising import Decided, set_aside
-from scheduler.reasons import BookedAhead, BookingTooShort, ExtensionTooLong, WalltimeTooLong, WouldDelayPromised
+from scheduler.reasons import (
+    BookedAhead,
+    BookingTooShort,
+    ExtensionTooLong,
+    MakesWay,
+    WalltimeTooLong,
+    WouldDelayPromised,
+)
 from scheduler.reclaim import Reclaims
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
-_Cause = WalltimeTooLong | BookingTooShort | BookedAhead | WouldDelayPromised | NoCredit
+_Cause = MakesWay | WalltimeTooLong | BookingTooShort | BookedAhead | WouldDelayPromised | NoCredit
 ExtensionFault = ExtensionTooLong | _Cause
 
 
@@ -72,6 +79,8 @@ class _Stay:
     def causes(self, seconds: int) -> Iterator[_Cause]:
         """Yield everything that is in the way of so many seconds more."""
         asked = self._request
+        if asked.makes_way:
+            yield MakesWay(stop_by=self._deadline)
         if seconds > self._by_class():
             rule = self._snapshot.policy.classes[asked.request_class]
             total = asked.walltime_seconds + asked.extended_seconds + seconds
@@ -101,6 +110,9 @@ class _Stay:
         return most
 
     def _by_class(self) -> int:
+        """Return for how much longer its class lets it run; who makes way may not any more."""
+        if self._request.makes_way:
+            return 0
         rule = self._snapshot.policy.classes[self._request.request_class]
         return rule.longest_walltime_seconds - self._request.walltime_seconds - self._request.extended_seconds
 

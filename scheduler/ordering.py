@@ -18,8 +18,8 @@ from scheduler.snapshot import Snapshot
 
 _WITHIN_INSTITUTION: Final = 0.1
 """How much the standing of a project counts beside that of its institution: it orders equals."""
-Place = tuple[bool, float, int, str]
-"""The first one goes first: who is overdue, then by score, by time of submission, by id."""
+Place = tuple[bool, float, bool, int, str]
+"""The first one goes first: who is overdue, then by score, who was requeued, by time of submission, by id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +61,7 @@ class Standings:
             self._factors: Floats = self._factors_of(np.arange(len(self._entitled)))
         self._scores: Final[Floats] = self.scores(self._arrays.queue.cells)
         self._overdue: Final[Bools] = self.overdue(self._arrays.queue.cells)
+        self._lift_requeued()
 
     @property
     def _looks_at_use(self) -> bool:
@@ -93,7 +94,9 @@ class Standings:
         """Return pending requests, rows of the queue, in their order; who is overdue goes by time alone."""
         cells, overdue = self._arrays.queue.cells[rows], self._overdue[rows]
         scores = np.where(overdue, 0.0, -self._scores[rows])
-        return self._arrays.queue.sorted(rows, (cells[:, columns.SUBMITTED], scores, ~overdue))
+        return self._arrays.queue.sorted(
+            rows, (cells[:, columns.SUBMITTED], cells[:, columns.REQUEUED] == 0, scores, ~overdue)
+        )
 
     def place_before(self, row: int) -> Place:
         """Return the place of a row of the queue in the order before anything was used in this cycle."""
@@ -101,7 +104,8 @@ class Standings:
 
     def place(self, row: int) -> Place:
         """Return the place of a row of the queue as it is by now."""
-        return self._place(row, float(self.scores(self._arrays.queue.cells[[row]])[0]))
+        cells = self._arrays.queue.cells[[row]]
+        return self._place(row, float(self._scores[row] if cells[0, columns.REQUEUED] else self.scores(cells)[0]))
 
     def rank(self, request: Request) -> Rank:
         """Return the factors of a pending request's place."""
@@ -140,7 +144,18 @@ class Standings:
 
     def _place(self, row: int, score: float) -> Place:
         overdue, queue = bool(self._overdue[row]), self._arrays.queue
-        return not overdue, 0.0 if overdue else -score, int(queue.cells[row, columns.SUBMITTED]), queue.key(row)
+        cells = queue.cells[row]
+        is_new = not cells[columns.REQUEUED]
+        return not overdue, 0.0 if overdue else -score, is_new, int(cells[columns.SUBMITTED]), queue.key(row)
+
+    def _lift_requeued(self) -> None:
+        """Give who had to make way the place of the first of its class, before it."""
+        cells = self._arrays.queue.cells
+        requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
+        for one in np.unique(cells[requeued, columns.CLASS]):
+            own = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLASS] == one)
+            self._scores[own & requeued] = self._scores[own].max()
+            self._overdue[own & requeued] = self._overdue[own].any()
 
     def _fair_shares(self, cells: Ints) -> Floats:
         if not self._looks_at_use:

@@ -20,7 +20,7 @@ from scheduler.reasons import (
     StartFailed,
     WouldDelayReserved,
 )
-from scheduler.requests import Promise, Request
+from scheduler.requests import Cause, Preemption, Promise, Request
 
 WaitReason = (
     HeldByUser
@@ -43,11 +43,15 @@ WaitReason = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """A pending request starts: on these slots, charged to this allocation, until this deadline."""
+    """A pending request starts: on these slots, charged to this allocation, until this deadline.
+
+    `guaranteed_until` is how long nobody but urgent work may stop it.
+    """
 
     request: Request
     allocation: AllocationId
     deadline: Seconds
+    guaranteed_until: Seconds
     processes: tuple[Process, ...]
 
 
@@ -95,6 +99,14 @@ class Shrink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A running cluster has to end, to make way for a stronger claim: it is told what it will know about it."""
+
+    request: Request
+    preemption: Preemption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retirement:
     """A running cluster loses these workers, given as they stand, whose nodes are to be emptied by `stop_by`."""
 
@@ -105,10 +117,14 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseChange:
-    """A waiting request is promised a start, another one than before, or none any more."""
+    """A waiting request is promised a start, another one than before, or none any more.
+
+    `cause` is whose stronger claim broke what it was promised, if one did.
+    """
 
     request: Request
     promise: Promise | None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +142,7 @@ class Plan:
     placements: tuple[Placement, ...] = ()
     growths: tuple[Growth, ...] = ()
     shrinks: tuple[Shrink, ...] = ()
+    stops: tuple[Stop, ...] = ()
     displaced: tuple[Request, ...] = ()
     """Whose clusters end, to make way for maintenance."""
     retirements: tuple[Retirement, ...] = ()
@@ -134,7 +151,7 @@ class Plan:
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""
-        changes = self.placements or self.growths or self.shrinks or self.displaced or self.retirements
+        changes = self.placements or self.growths or self.shrinks or self.stops or self.displaced or self.retirements
         return bool(changes or self.promises or self.waits)
 
     def answers(self) -> tuple[Placement | Growth, ...]:

@@ -9,7 +9,12 @@ from scheduler.policy import DEFAULT_POLICY, Order, Policy
 _EVERYBODY: Final = 10**9
 
 _BY_ARRIVAL: Final = replace(
-    DEFAULT_POLICY, order=Order.ARRIVAL, keeps_promises=False, fair_share_weight=0.0, termination_slack_seconds=0
+    DEFAULT_POLICY,
+    order=Order.ARRIVAL,
+    keeps_promises=False,
+    fair_share_weight=0.0,
+    termination_slack_seconds=0,
+    minimum_run_seconds=None,
 )
 _EASY: Final = replace(_BY_ARRIVAL, reservations=1)
 

@@ -69,6 +69,8 @@ class Policy:
     `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
     after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
     of an elastic worker lasts; `reservations` how many requests blocked by node capacity keep a protected start.
+    Guaranteed work that its institution has borrowed the room for is stopped for the owner once it has run for
+    `minimum_run_seconds`, with the same notice; with None it never is.
     `start_patience_seconds` is how long what does not start is waited for, `unschedulable_patience_seconds` what the
     cluster's own scheduler finds no room for, `retry_pauses_seconds` how long a start that failed is put off, the last
     for ever after. `evacuation_notice_seconds` is what a worker on a node that is to be emptied gets to drain.
@@ -87,6 +89,7 @@ class Policy:
     reservations: int = 1
     termination_slack_seconds: int = 30
     notice_seconds: int = 30
+    minimum_run_seconds: int | None = HOUR
     lease_seconds: int = 600
     start_patience_seconds: int = 120
     unschedulable_patience_seconds: int = 15

@@ -1,6 +1,7 @@
 """Protected starts that were given in earlier cycles: they are kept, and move earlier where they can."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,9 +11,9 @@ from scheduler.blocking import NODES_FULL, SHARE_FULL, WOULD_DELAY, stopped
 from scheduler.fitting import Gang, Packing, place
 from scheduler.floors import Kept
 from scheduler.ordering import Standings
-from scheduler.plan import Placement
+from scheduler.plan import Claim, Placement
 from scheduler.reclaim import Reclaims
-from scheduler.requests import Promise, Request
+from scheduler.requests import Cause, Promise, Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
@@ -28,6 +29,8 @@ class Decided:
     promises: dict[RequestId, Promise] = field(default_factory=dict)
     waits_for: dict[RequestId, int] = field(default_factory=dict)
     """The bits of those that are promised something: their own promise stops nobody but others."""
+    broken: dict[RequestId, Cause] = field(default_factory=dict)
+    """Whose promise a stronger claim has moved later, or ended."""
 
 
 def keep_promises(decided: Decided) -> None:
@@ -39,7 +42,10 @@ def keep_promises(decided: Decided) -> None:
     room = decided.room
     if not room.policy.keeps_promises:
         return
-    for one in set_aside(decided):
+    for request in [one.request for one in set_aside(decided)]:
+        one = next((kept for kept in room.floor_for(request).kept if kept.request is request), None)
+        if one is None:
+            continue  # somebody with a stronger claim has what it was promised
         freed = one.request.pool in room.snapshot.freed or one.starts <= room.now
         if freed or (one.starts > room.after_notice and decided.reclaims.could_help(one.request)):
             _move(decided, one)
@@ -47,18 +53,21 @@ def keep_promises(decided: Decided) -> None:
 
 def set_aside(decided: Decided) -> list[Kept]:
     """Set aside everything that was promised and can still be had, first come first; return it in that order."""
-    return [one for request in promised(decided.room.snapshot) if (one := _set_aside(decided, request))]
+    return [
+        one for request in promised(decided.room.snapshot) if (one := _set_aside(decided, request, request.promise))
+    ]
 
 
-def _set_aside(decided: Decided, request: Request) -> Kept | None:
+def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> Kept | None:
+    """Promise a request what it was promised, or else the first start that it can have; None if there is none."""
     room, queue = decided.room, decided.room.arrays.queue
     # Quota that is lacking now may be there by then: that is asked of the date.
     if stopped(room, np.array([queue.row(request.id)]))[0] & ~SHARE_FULL:
         return None
+    assert promise is not None, request
     gang = room.gang(request)
-    assert request.promise is not None, request
-    packing = _packing_of(request.promise, room, request)
-    starts = Seconds(max(request.promise.starts, room.now))
+    packing = _packing_of(promise, room, request)
+    starts = Seconds(max(promise.starts, room.now))
     if packing is None or not room.could_keep(request, gang, starts, packing):
         first = room.first_start(request, gang)
         if first is None:
@@ -74,15 +83,92 @@ def _move(decided: Decided, kept: Kept) -> None:
     room.let_go(kept)
     first = room.first_start(request, gang, until=kept.starts)
     assert first is not None, kept
-    starts, packing = first
-    if starts > room.after_notice:
-        starts, packing = first = decided.reclaims.back_for(request, gang) or first
-    if starts <= room.now:
+    if first[0] <= room.now:
         del decided.waits_for[request.id], decided.promises[request.id]
-        decided.standings.use(request, gang.total, request.walltime_seconds)
-        decided.placements.append(room.start(request, gang, packing))
-    else:
+        start(decided, request, gang, first[1])
+    elif (first[0] <= room.after_notice or not has_taken(decided, request, gang)) and not goes_first(
+        decided, request, gang, first
+    ):
         keep(decided, request, gang, first)
+
+
+def start(decided: Decided, request: Request, gang: Gang, packing: Packing) -> None:
+    """Place a request that nothing stops; who borrows is guaranteed its room for the least time of the policy."""
+    room, least = decided.room, decided.room.policy.minimum_run_seconds
+    borrows = least is not None and decided.reclaims.claim(request, gang) > Claim.GUARANTEED
+    decided.standings.use(request, gang.total, request.walltime_seconds)
+    placement = room.start(request, gang, packing)
+    if borrows and least is not None:
+        until = Seconds(min(room.now + least, placement.deadline))
+        placement = replace(placement, guaranteed_until=until)
+    decided.placements.append(placement)
+
+
+def has_taken(decided: Decided, request: Request, gang: Gang) -> bool:
+    """Take for a request what others lose the least by, if it may have any; tell whether it starts within a notice.
+
+    Elastic workers come first, then what was promised to weaker claims, then guaranteed work that has to stop.
+    """
+    reclaims = decided.reclaims
+
+    def at_once() -> tuple[Seconds, Packing] | None:
+        packing = None if reclaims.is_short_of_quota(request) else decided.room.packing(request, gang)
+        return reclaims.back_for(request, gang) if packing is None else (decided.room.now, packing)
+
+    def at_last() -> tuple[Seconds, Packing] | None:
+        return reclaims.stop_for(request, gang)
+
+    first = reclaims.back_for(request, gang)
+    if first is None and _before_weaker(decided, request, gang, at_once):
+        return True
+    first = first or at_last()
+    if first is None:
+        return _before_weaker(decided, request, gang, at_last)
+    keep(decided, request, gang, first)
+    return True
+
+
+def goes_first(decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing] | None) -> bool:
+    """Promise a request a start before weaker claims that were promised one, if it would come later than that: `first`.
+
+    Tell whether it was.
+    """
+    room = decided.room
+
+    def earlier() -> tuple[Seconds, Packing] | None:
+        if decided.reclaims.is_short_of_quota(request) or not room.may_promise_on(room.floor_for(request)):
+            return None
+        found = room.first_start(request, gang)
+        return found if found is not None and (first is None or found[0] < first[0]) else None
+
+    return _before_weaker(decided, request, gang, earlier)
+
+
+def _before_weaker(
+    decided: Decided, request: Request, gang: Gang, find: Callable[[], tuple[Seconds, Packing] | None]
+) -> bool:
+    """Let a request have what `find` finds if nothing is promised to weaker claims, who are promised anew after that.
+
+    Tell whether anything was found. Whose start comes later, or not at all any more, is noted with the cause.
+    """
+    room, claim = decided.room, decided.reclaims.claim(request, gang)
+    weaker = decided.reclaims.weaker_than(claim, request)
+    if not weaker:
+        return False
+    promises = [decided.promises.pop(one.request.id) for one in weaker]
+    for one in weaker:
+        del decided.waits_for[one.request.id]
+        room.let_go(one)
+    found = find()
+    if found is not None and found[0] <= room.now:
+        start(decided, request, gang, found[1])
+    elif found is not None:
+        keep(decided, request, gang, found)
+    for one, promise in zip(weaker, promises, strict=True):
+        again = _set_aside(decided, one.request, promise)
+        if again is None or again.starts > one.starts:
+            decided.broken[one.request.id] = Cause.URGENT if claim is Claim.URGENT else Cause.OWNER
+    return found is not None
 
 
 def keep(decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing]) -> Kept:

@@ -377,3 +377,11 @@ class BookingTooSmall:
     booking: BookingId
     processes: int
     placeable: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakesWay:
+    """The cluster was told to end, to make way for a stronger claim."""
+
+    code: ClassVar[str] = "makes-way"
+    stop_by: Seconds

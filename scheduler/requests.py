@@ -54,7 +54,10 @@ class State(StrEnum):
 
 
 class End(StrEnum):
-    """Why a request ended, or why its cluster is about to: one that is turned back waits again afterwards."""
+    """Why a request ended, or why its cluster is about to.
+
+    One that is turned back waits again afterwards; so does one that is preempted, unless it is interactive.
+    """
 
     CANCELLED = "cancelled"
     WALLTIME = "walltime"
@@ -63,6 +66,14 @@ class End(StrEnum):
     NEVER_STARTED = "never_started"
     DISPLACED = "displaced"
     TURNED_BACK = "turned_back"
+    PREEMPTED = "preempted"
+
+
+class Cause(StrEnum):
+    """For whom a cluster has to make way, or a promise is broken: who has the stronger claim to what it holds."""
+
+    URGENT = "urgent"
+    OWNER = "owner"
 
 
 LEGAL_MOVES: Final[Mapping[State, frozenset[State]]] = {
@@ -136,6 +147,20 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preemption:
+    """That a cluster has to make way for a stronger claim of institutions `by`: told when, to end by when, and why.
+
+    `requeued` is when its request began to wait again, which it does as the first of its class.
+    """
+
+    told: Seconds
+    stop_by: Seconds
+    cause: Cause
+    by: tuple[InstitutionId, ...]
+    requeued: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
@@ -148,6 +173,8 @@ class Request(Draft):
     What it had until `spared_since` of workers beyond its smallest size has spared it `spared_milliseconds` of its
     walltime, as far as its work can be shared.
     `extended_seconds` is how much longer than its walltime it may run by now, which `deadline` contains.
+    `guaranteed_until` is how long nobody but urgent work may stop its cluster: to the end, unless it has borrowed.
+    `preempted` is how it had to make way the last time that it had to.
     `version` counts its changes: a change is written only over the version that it was made from.
     """
 
@@ -172,6 +199,8 @@ class Request(Draft):
     deadline: Seconds | None = None
     extended_seconds: int = 0
     allocation: AllocationId | None = None
+    guaranteed_until: Seconds | None = None
+    preempted: Preemption | None = None
     ending: End | None = None
     end: End | None = None
     ended: Seconds | None = None
@@ -181,6 +210,16 @@ class Request(Draft):
         assert (self.placed is None) == (self.deadline is None) == (self.allocation is None), self
         assert (self.state is State.ENDED) == (self.end is not None) == (self.ended is not None), self
         assert self.state is not State.PLACED or self.placed is not None, self
+
+    @property
+    def makes_way(self) -> bool:
+        """Tell whether its cluster was told to end for a stronger claim."""
+        return self.preempted is not None and self.preempted.requeued is None
+
+    @property
+    def is_requeued(self) -> bool:
+        """Tell whether it waits again because its cluster had to make way."""
+        return self.state is State.PENDING and self.preempted is not None
 
     def waited_seconds(self, now: Seconds) -> int:
         """Return how long the request has been waiting for its turn: who holds it does not wait."""
@@ -201,6 +240,16 @@ class Request(Draft):
         """Return the request after a start that failed: it is given nothing more before a time."""
         return replace(self, trouble=trouble, not_before=until, failed_starts=self.failed_starts + 1)
 
+    def made_to_end(self, preemption: Preemption) -> Request:
+        """Return the placed request once it was told to make way: its time is up earlier."""
+        assert self.deadline is not None, self
+        return replace(self, preempted=preemption, deadline=min(self.deadline, preemption.stop_by))
+
+    def requeued(self, first_incarnation: int, now: Seconds) -> Request:
+        """Return the request that has made way as one that waits again, since it was submitted."""
+        assert self.preempted is not None, self
+        return replace(self.turned_back(first_incarnation), preempted=replace(self.preempted, requeued=now))
+
     def turned_back(self, first_incarnation: int) -> Request:
         """Return the placed request as one that waits again, as if it had never been placed."""
         return replace(
@@ -214,6 +263,7 @@ class Request(Draft):
             deadline=None,
             extended_seconds=0,
             allocation=None,
+            guaranteed_until=None,
             ending=None,
         )
 

@@ -164,6 +164,7 @@ class Room:
             request=request,
             allocation=allocation.id,
             deadline=Seconds(self.now + self._walltime(request)),
+            guaranteed_until=Seconds(self.now + self._walltime(request)),
             processes=tuple(self._slots(request, floor.ground, packing)),
         )
         for holdings in (self.held, self.promised):

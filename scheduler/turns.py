@@ -11,7 +11,6 @@ import numpy as np
 from registry.axes import Bools, Ints
 from registry.ids import RequestId
 from scheduler import arrays as columns
-from scheduler.blocking import maybe_fits
 from scheduler.fitting import Packing, place
 from scheduler.ordering import Place
 from scheduler.promising import Decided
@@ -124,7 +123,7 @@ class Turns:
         hopeful = self._reclaims.stopped(rows) == 0
         for known, kinds in self._given_up(cells):
             hopeful &= ~np.isin(kinds, list(known))
-        hopeful[hopeful] = maybe_fits(self._room, cells[hopeful])
+        hopeful[hopeful] = self._reclaims.maybe_fits(cells[hopeful])
         return np.asarray(hopeful)
 
     def _look_again(self) -> None:

@@ -76,6 +76,7 @@ class _PolicyChanges(BaseModel):
     reservations: Whole | None = None
     termination_slack_seconds: Whole | None = None
     notice_seconds: Whole | None = None
+    minimum_run_seconds: Whole | None = None
     lease_seconds: Positive | None = None
     start_patience_seconds: Whole | None = None
     unschedulable_patience_seconds: Whole | None = None
@@ -88,7 +89,8 @@ def policy_for_logs(name: str) -> Policy:
     """Return the policy of a name, or of a file whose name ends so, for logs of work.
 
     A log has one class of jobs, the normal one. What bounds it in the base is lifted, since a log knows nothing of
-    such bounds; those that the file itself names hold.
+    such bounds; those that the file itself names hold. Nothing is ever stopped, whatever a file says of that: a log has
+    no word of what work loses by it.
 
     Raises:
         PolicyFileError: there is none by that name, or the file is not one.
@@ -98,7 +100,7 @@ def policy_for_logs(name: str) -> Policy:
     changes = _read(Path(name))
     base = unbounded(_named(changes.base, f"{name}: {BASE}: "))
     classes = {**base.classes, **{one: _over(base, one, rule) for one, rule in (changes.classes or {}).items()}}
-    return replace(base, **_said(changes, but_for={BASE, "classes"}), classes=classes)
+    return replace(base, **_said(changes, but_for={BASE, "classes", "minimum_run_seconds"}), classes=classes)
 
 
 def differences(before: Policy, after: Policy) -> Mapping[str, tuple[object, object]]:

@@ -163,6 +163,7 @@ class Given:
             placed=now,
             deadline=placement.deadline,
             allocation=placement.allocation,
+            guaranteed_until=placement.guaranteed_until,
             reasons=(),
             promise=None,
         )

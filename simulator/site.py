@@ -54,7 +54,10 @@ def one_core(count: int = 1) -> Resources:
 
 
 def unbounded(policy: Policy = DEFAULT_POLICY) -> Policy:
-    """Return a policy whose normal class refuses nobody for what a log has: length, size, or how many of a person."""
+    """Return a policy whose normal class refuses nobody for what a log has: length, size, or how many of a person.
+
+    What a log says of jobs that have run to their end is of no use for jobs that are stopped, so that none is.
+    """
     normal = replace(
         policy.classes[RequestClass.NORMAL],
         longest_walltime_seconds=_WITHOUT_END,
@@ -64,7 +67,7 @@ def unbounded(policy: Policy = DEFAULT_POLICY) -> Policy:
         most_waiting_of_institution=_WITHOUT_END,
         share_percent=WHOLE_PERCENT,
     )
-    return replace(policy, classes={**policy.classes, RequestClass.NORMAL: normal})
+    return replace(policy, minimum_run_seconds=None, classes={**policy.classes, RequestClass.NORMAL: normal})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from store.memory import MemoryStore
 
 _COMPLETION: Final = 0
 _WAKE: Final = 1
+_RETHINK: Final = 2
 _NOBODY: Final = RequestId("")
 _FORGOTTEN_AT_ONCE: Final = 200
 """Enough that looking for what is left of them costs each of them little."""
@@ -39,7 +40,8 @@ class World:
     At each moment first all that end do, then all that arrive submit, then one cycle decides, and the reconciler
     starts what was placed: starts take no time, and a job's run time counts from the second of its placement. Its
     processes end by themselves, and its client closes the request, as that of a batch user does. Whoever has announced
-    less than they run is ended by the loops. Between moments at which anything can happen nobody is woken.
+    less than they run is ended by the loops, and so is who has to make way, who begins anew later. Between moments at
+    which anything can happen nobody is woken.
     """
 
     def __init__(
@@ -110,6 +112,7 @@ class World:
             if kind == _COMPLETION:
                 self._complete(request, moment)
             self._pass_is_due = True
+            self._cycle_is_due = self._cycle_is_due or kind == _RETHINK
         self._reconcile()
         while self._arrivals and self._at(self._arrivals[-1]) == moment:
             self._submit(self._arrivals.pop(), moment)
@@ -167,7 +170,9 @@ class World:
         for event in told:
             if event.kind is EventKind.PLACED:
                 self._expect(event)
-            elif event.kind is EventKind.TURNED_BACK:
+            elif event.kind is EventKind.PREEMPTED:
+                self._wake_at(int(dict(event.details)["stop_by"]))
+            elif event.kind in {EventKind.TURNED_BACK, EventKind.REQUEUED}:
                 del self._starts[event.request]
             elif event.kind is EventKind.ENDED:
                 self._note_end(event)
@@ -179,9 +184,12 @@ class World:
             heapq.heappush(self._coming, (Seconds(placed.at + job.run), _COMPLETION, placed.request))
         else:
             self._wake_at(placed.at + job.est)
+        if self.policy.minimum_run_seconds is not None:
+            # From then on it may be stopped for who owns what it has borrowed.
+            self._wake_at(placed.at + self.policy.minimum_run_seconds, _RETHINK)
 
-    def _wake_at(self, moment: int) -> None:
-        heapq.heappush(self._coming, (Seconds(moment), _WAKE, _NOBODY))
+    def _wake_at(self, moment: int, kind: int = _WAKE) -> None:
+        heapq.heappush(self._coming, (Seconds(moment), kind, _NOBODY))
 
     def _note_end(self, ended: Event) -> None:
         job = self._jobs.pop(ended.request)

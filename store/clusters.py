@@ -26,6 +26,7 @@ PROCESSES: Final = Table(
     Column("node", TEXT, nullable=False),
     Column("shape", Vector, nullable=False),
     Column("hold", BigInteger, nullable=False),
+    Column("charged", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("incarnation", BigInteger, nullable=False),
     Column("wanted", Boolean, nullable=False),

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from operations.ports.store import Waiting
-from registry.ids import Mark, NodeId, PoolId, RequestId
-from scheduler.requests import Draft, End, Promise, Request, RequestClass, State
+from registry.ids import InstitutionId, Mark, NodeId, PoolId, RequestId
+from scheduler.requests import Cause, Draft, End, Preemption, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import mark_column
@@ -45,6 +45,22 @@ class Promised(TypeDecorator[Promise]):
             return None
         said = json.loads(value)
         return Promise(**{**said, "workers": tuple((NodeId(node), count) for node, count in said["workers"])})
+
+
+class Preempted(TypeDecorator[Preemption]):
+    """How a cluster had to make way, as JSON."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Preemption | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        return None if value is None else json.dumps(asdict(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Preemption | None:  # noqa: ARG002
+        if value is None:
+            return None
+        said = json.loads(value)
+        return Preemption(**{**said, "cause": Cause(said["cause"]), "by": tuple(map(InstitutionId, said["by"]))})
 
 
 REQUESTS: Final = Table(
@@ -85,6 +101,8 @@ REQUESTS: Final = Table(
     moment("deadline", nullable=True),
     Column("extended_seconds", BigInteger, nullable=False),
     Column("allocation", TEXT),
+    moment("guaranteed_until", nullable=True),
+    Column("preempted", Preempted),
     Column("ending", Choice(End)),
     Column("end", Choice(End)),
     moment("ended", nullable=True),

@@ -150,7 +150,8 @@ class StatementOut(Open):
     """The bill of a project for a period: entries whose `at` is `since` or later, and before `until`.
 
     Over all time `outstanding` is what running work holds now, and `available` what else may still be held.
-    `absorbed` is the price of use beyond what was held, which the center paid.
+    `refunded` is what it was given back of what it was charged. `absorbed` is the price of use beyond what was held,
+    which the center paid.
     """
 
     project: str
@@ -160,6 +161,7 @@ class StatementOut(Open):
     held_micro_credits: int
     released_micro_credits: int
     charged_micro_credits: int
+    refunded_micro_credits: int
     absorbed_micro_credits: int
     outstanding_micro_credits: int
     available_micro_credits: int
@@ -178,6 +180,7 @@ class StatementOut(Open):
             held_micro_credits=bill.held,
             released_micro_credits=bill.released,
             charged_micro_credits=bill.charged,
+            refunded_micro_credits=bill.refunded,
             absorbed_micro_credits=bill.absorbed,
             outstanding_micro_credits=bill.outstanding,
             available_micro_credits=bill.available,

@@ -25,6 +25,7 @@ from scheduler.requests import (
     NAME_LENGTH,
     SHORTEST_IDLE_SECONDS,
     SHORTEST_WALLTIME_SECONDS,
+    Cause,
     Draft,
     End,
     RequestClass,
@@ -171,10 +172,24 @@ class TagsOut(Open):
         return cls.model_validate(tags, from_attributes=True)
 
 
+class PreemptionOut(Open):
+    """How a cluster had to make way: `cause` is `urgent`, or `owner` where institutions `by` own what it had borrowed.
+
+    It was told, to end by `stop_by`; since `requeued` it waits again, as the first of its class.
+    """
+
+    told: int
+    stop_by: int
+    cause: Cause
+    by: list[str]
+    requeued: int | None
+
+
 class RequestOut(Open):
     """A request. `reasons` are the codes of why it waits, `phase` how far its cluster is, null unless it has one.
 
-    `extended_seconds` is how much longer than its walltime it may run by now.
+    `extended_seconds` is how much longer than its walltime it may run by now. Before `guaranteed_until` nobody but
+    urgent work may have its cluster stopped. `preempted` is how it had to make way, the last time that it had to.
     """
 
     id: str
@@ -201,6 +216,8 @@ class RequestOut(Open):
     submitted: int
     placed: int | None
     deadline: int | None
+    guaranteed_until: int | None
+    preempted: PreemptionOut | None
     ended: int | None
     ending: End | None
     end: End | None
@@ -271,6 +288,9 @@ def _shown(view: RequestView) -> dict[str, Any]:
         "workers": WorkerRangeOut(min=request.workers_min, max=request.workers_max, wanted=request.workers_wanted),
         "phase": phase_of(view),
         "tags": TagsOut.from_tags(request.tags),
+        "preempted": PreemptionOut.model_validate(request.preempted, from_attributes=True)
+        if request.preempted
+        else None,
     }
     own = {name: getattr(request, name) for name in RequestOut.model_fields if name not in made}
     return own | made

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from operations.ports.backend import Credentials, Leaf
 from operations.ports.office import Office
 from operations.ports.store import SealedOtherwiseError, Store, UsedKey, Waiting, Work
-from registry.ids import AllocationId, NodeId, PersonId, ProcessUid, RequestId, Seconds
+from registry.ids import AllocationId, InstitutionId, MicroCredits, NodeId, PersonId, ProcessUid, RequestId, Seconds
 from registry.resources import GpuModel, Resources
 from registry.tags import FundingSource, Sector, Topic
 from scheduler.clusters import Cluster, Process
-from scheduler.requests import Draft, End, Promise, Request, RequestClass, State
+from scheduler.requests import Cause, Draft, End, Preemption, Promise, Request, RequestClass, State
 from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
@@ -63,6 +63,10 @@ def full(request: Request) -> Request:
         failed_starts=3,
         first_incarnation=4,
         extended_seconds=60,
+        guaranteed_until=Seconds(NOW + 5),
+        preempted=Preemption(
+            told=NOW, stop_by=Seconds(NOW + 3), cause=Cause.OWNER, by=(InstitutionId("uit"),), requeued=Seconds(NOW + 4)
+        ),
         ending=End.WALLTIME,
         end=End.WALLTIME,
         ended=NOW,
@@ -81,6 +85,7 @@ def test_a_slot_is_read_as_it_was_written(store: Store[Work]) -> None:
     slot = replace(
         a_slot(),
         shape=GPUS,
+        charged=MicroCredits(7),
         uid=ProcessUid("u"),
         address="tls://127.0.0.1:1",
         started=NOW,

@@ -50,7 +50,7 @@ def test_a_bill_does_not_depend_on_how_its_entries_are_ordered_or_cut(
 
 @given(entries=st.lists(lines(), max_size=30))
 def test_accounts_can_be_read_off_a_bill(entries: list[Line]) -> None:
-    available = outstanding = charged = absorbed = 0
+    available = outstanding = charged = absorbed = refunded = 0
     for entry in entries:
         match entry.kind:
             case EntryKind.GRANT:
@@ -59,13 +59,15 @@ def test_accounts_can_be_read_off_a_bill(entries: list[Line]) -> None:
                 available, outstanding = available - entry.amount, outstanding + entry.amount
             case EntryKind.RELEASE:
                 available, outstanding = available + entry.amount, outstanding - entry.amount
+            case EntryKind.REFUND:
+                available, refunded = available + entry.amount, refunded + entry.amount
             case EntryKind.CHARGE if entry.absorbed:
                 absorbed += entry.amount
             case EntryKind.CHARGE:
                 outstanding, charged = outstanding - entry.amount, charged + entry.amount
     bill = statement(PROJECT, Period(), entries)
     assert (bill.available, bill.outstanding) == (available, outstanding)
-    assert (bill.charged, bill.absorbed) == (charged, absorbed)
+    assert (bill.charged, bill.absorbed, bill.refunded) == (charged, absorbed, refunded)
     assert bill.usage == sum((entry.usage for entry in entries), NO_USAGE)
     assert sum(pool.charged for pool in bill.pools) == charged
     assert sum((pool.usage for pool in bill.pools), NO_USAGE) == bill.usage

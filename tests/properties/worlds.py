@@ -75,6 +75,7 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
             placed=now,
             deadline=placement.deadline,
             allocation=placement.allocation,
+            guaranteed_until=placement.guaranteed_until,
             reasons=(),
             promise=None,
         )
@@ -86,6 +87,7 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
     for shrink in plan.shrinks:
         going = [replace(slot, wanted=False, stop_by=shrink.stop_by) for slot in shrink.processes]
         snapshot = snapshot.with_facts([resized(shrink.request, shrink.spared_milliseconds, now), *going])
+    snapshot = snapshot.with_facts(stop.request.made_to_end(stop.preemption) for stop in plan.stops)
     snapshot = snapshot.with_facts(replace(change.request, promise=change.promise) for change in plan.promises)
     for wait in plan.waits:
         waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
@@ -99,6 +101,18 @@ def left(snapshot: Snapshot, now: Seconds) -> Snapshot:
         due = [slot for slot in cluster.processes if slot.stop_by is not None and slot.stop_by <= now]
         gone = snapshot.with_facts(replace(slot, released=now) for slot in due)
         snapshot = moved(gone, cluster.request, tuple(due), -1)
+    return made_way(snapshot, now)
+
+
+def made_way(snapshot: Snapshot, now: Seconds) -> Snapshot:
+    """Return the snapshot once every cluster has ended that had to by now, and its request waits again."""
+    for cluster in snapshot.clusters():
+        request = cluster.request
+        if request.makes_way and request.deadline is not None and request.deadline <= now:
+            snapshot = moved(snapshot, request, cluster.processes, -1)
+            incarnation = max(slot.incarnation for slot in cluster.processes) + 1
+            gone = [replace(slot, released=now) for slot in cluster.processes]
+            snapshot = snapshot.with_facts([*gone, request.requeued(incarnation, now)])
     return snapshot
 
 

@@ -53,6 +53,10 @@ def test_a_file_changes_what_it_names_and_leaves_the_rest_as_its_base_has_it(tmp
     }
 
 
+def test_nothing_is_stopped_in_a_log_whatever_a_file_says(tmp_path: Path) -> None:
+    assert policy_for_logs(written(tmp_path, "minimum_run_seconds = 60")).minimum_run_seconds is None
+
+
 def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     assert policy_for_logs(written(tmp_path, "")) == policy_for_logs("default")
 

@@ -35,6 +35,16 @@ class Process(Answer):
     ready: bool = False
 
 
+class Preemption(Answer):
+    """That a cluster had to make way for `by`, told to end by `stop_by`; since `requeued` its request waits again."""
+
+    told: int
+    stop_by: int
+    cause: str
+    by: tuple[str, ...] = ()
+    requeued: int | None = None
+
+
 class Request(Answer):
     """A request: what was asked, and how far it is.
 
@@ -63,6 +73,8 @@ class Request(Answer):
     submitted: int
     placed: int | None = None
     deadline: int | None = None
+    guaranteed_until: int | None = None
+    preempted: Preemption | None = None
     ended: int | None = None
     ending: str | None = None
     end: str | None = None
@@ -228,6 +240,7 @@ class Statement(Answer):
     project: str
     granted_micro_credits: int
     charged_micro_credits: int
+    refunded_micro_credits: int = 0
     absorbed_micro_credits: int = 0
     outstanding_micro_credits: int
     available_micro_credits: int

@@ -11,6 +11,7 @@ import click
 
 from haidang.amounts import write_bytes, write_cores, write_moment, write_number, write_time
 from haidang.answers import Account, Log, Request, Statement
+from haidang.claims import losses, preempted
 from haidang.desk import CenterCommand, Desk
 from haidang.endings import process_ends, why_ended
 from haidang.progress import expectation
@@ -161,7 +162,8 @@ def _why_lines(story: Account, words: Words) -> Iterator[str]:
         yield stands
         if why := request.end or request.ending:
             yield words("because", why=why_ended(why, words))
-    for heading, lines in (("failed_starts", failed_starts), ("process_ends", process_ends)):
+    yield from preempted(request, words)
+    for heading, lines in (("losses", losses), ("failed_starts", failed_starts), ("process_ends", process_ends)):
         if told := list(lines(story.events, words)):
             yield words(heading)
             yield from (f"  - {line}" for line in told)
@@ -186,6 +188,7 @@ def _bill_lines(bill: Statement, words: Words) -> list[str]:
     amounts = [
         ("bill_granted", bill.granted_micro_credits),
         ("bill_charged", bill.charged_micro_credits),
+        ("bill_refunded", bill.refunded_micro_credits),
         ("bill_running", bill.outstanding_micro_credits),
         ("bill_left", bill.available_micro_credits),
         ("bill_absorbed", bill.absorbed_micro_credits),

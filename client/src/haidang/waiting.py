@@ -27,6 +27,7 @@ _PHASES: Final = {
     "waiting": PENDING,
     "placed": "starting",
     "turned_back": PENDING,
+    "requeued": PENDING,
     "running": RUNNING,
     "ending": "ending",
 }
@@ -88,7 +89,7 @@ class Waiting:
             self._standing = Standing(request_id=self._standing.request_id, phase=phase)
         if trouble := Trouble.of(event):
             self._standing = replace(self._standing, reasons=(trouble.sentence(self._words),))
-        if phase == PENDING and event.kind in {"waiting", "held", "unheld", "turned_back"}:
+        if phase == PENDING and event.kind in {"waiting", "held", "unheld", "turned_back", "requeued"}:
             self._ask_at = min(self._ask_at, time.monotonic() + FIRST_ASKING_SECONDS)
 
     def _look(self, patience_seconds: float | None) -> None:
