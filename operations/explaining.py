@@ -1,15 +1,27 @@
 """Why requests wait, for everybody who asks: however many ask, deciding for them takes a small part of the time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
 from operations.follower import Follower
 from operations.ports.outside import Clock
 from registry.ids import RequestId
+from scheduler.advice import Advice
 from scheduler.explain import Explanation, Explanations
+from scheduler.requests import Request
 
 _REST_FACTOR: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Advised:
+    """What was advised about a request as it stood, and until when that is told again."""
+
+    request: Request
+    advice: tuple[Advice, ...]
+    fresh_until: int
 
 
 class Explainer:
@@ -27,6 +39,7 @@ class Explainer:
         self._lock: Final = Lock()
         self._fresh_until = 0
         self._found: Explanations | None = None
+        self._advised: dict[RequestId, _Advised] = {}
 
     @property
     def follower(self) -> Follower:
@@ -43,3 +56,22 @@ class Explainer:
                 ended = self._nanoseconds()
                 self._fresh_until = ended + _REST_FACTOR * (ended - began)
             return self._found.of(request)
+
+    def advise(self, request: RequestId) -> tuple[Advice, ...]:
+        """Return what would start a pending request now, each proved by deciding; nothing if no single change does.
+
+        That costs what a few dozen cycles do: the same answer is given for ten times as long, to whoever asks about the
+        same request while that is as it was.
+        """
+        with self._lock:
+            snapshot, began = self._follower.look().snapshot, self._nanoseconds()
+            asked, known = snapshot.requests.get(request), self._advised.get(request)
+            if known is not None and known.request == asked and began < known.fresh_until:
+                return known.advice
+            advice = Explanations(snapshot, self._clock.now()).advice_for(request)
+            ended = self._nanoseconds()
+            self._advised = {name: one for name, one in self._advised.items() if ended < one.fresh_until}
+            if asked is not None:
+                until = ended + _REST_FACTOR * (ended - began)
+                self._advised[request] = _Advised(request=asked, advice=advice, fresh_until=until)
+            return advice

@@ -1,6 +1,6 @@
 """Reasons as sentences for people, in Vietnamese and English, from texts that say what would help."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
 from enum import StrEnum
@@ -11,7 +11,8 @@ from tomllib import loads
 from typing import Any, Final
 
 from operations.reasons import Invalid, Reason
-from registry.resources import CPU, GIB, MEMORY, MIB, MILLI, ResourceName
+from registry.resources import CPU, GIB, MEMORY, MIB, MILLI, ResourceName, Resources
+from scheduler.advice import Advice
 
 _CLOCK: Final = timezone(timedelta(hours=7))
 """The clock on the city's walls: people are told times by it, machines get seconds since 1970."""
@@ -33,6 +34,7 @@ class Texts:
     """Everything that is said in one language: by code of a reason, by flaw of a field, and single words."""
 
     reasons: Mapping[str, Mapping[str, str]]
+    advice: Mapping[str, str]
     flaws: Mapping[str, str]
     words: Mapping[str, str]
 
@@ -41,7 +43,7 @@ class Texts:
 def texts(language: Language) -> Texts:
     """Return the texts of a language."""
     read = loads(files("operations").joinpath("texts", f"{language}.toml").read_text(encoding="utf-8"))
-    return Texts(reasons=read["reasons"], flaws=read["flaws"], words=read["words"])
+    return Texts(reasons=read["reasons"], advice=read["advice"], flaws=read["flaws"], words=read["words"])
 
 
 def sentence(reason: Reason, language: Language) -> str:
@@ -51,13 +53,20 @@ def sentence(reason: Reason, language: Language) -> str:
     return _Speech(said.words, language, getattr(reason, "resource", None)).vformat(template, (), values(reason))
 
 
+def advice_sentence(advice: Advice, language: Language) -> str:
+    """Return what a change is that would start a request."""
+    said = texts(language)
+    speech = _Speech(said.words, language, getattr(advice, "resource", None))
+    return speech.vformat(said.advice[advice.code], (), values(advice))
+
+
 def title(reason: Reason, language: Language) -> str:
     """Return what reasons of this code have in common, always the same words."""
     return texts(language).reasons[reason.code]["title"]
 
 
-def values(reason: Reason) -> dict[str, Any]:
-    """Return the details of a reason by their names."""
+def values(reason: Reason | Advice) -> dict[str, Any]:
+    """Return the details of a reason, or of advice, by their names."""
     return {field.name: getattr(reason, field.name) for field in fields(reason)}
 
 
@@ -72,6 +81,8 @@ class _Speech(Formatter):
     def format_field(self, value: Any, spec: str) -> str:  # noqa: ANN401  a value of any reason
         meanings: dict[str, Callable[[Any], str]] = {
             "amount": self._amount,
+            "amounts": self._amounts,
+            "names": self._names,
             "credits": self._credits,
             "duration": self._duration,
             "time": self._time,
@@ -96,11 +107,20 @@ class _Speech(Formatter):
         return "" if seconds is None else self._words["start"].format(self._time(seconds))
 
     def _amount(self, amount: int) -> str:
-        if self._resource == CPU:
+        return self._amount_of(self._resource, amount)
+
+    def _amounts(self, amounts: Resources) -> str:
+        return ", ".join(self._amount_of(name, amount) for name, amount in amounts.items() if amount)
+
+    def _names(self, names: Iterable[str]) -> str:
+        return ", ".join(names)
+
+    def _amount_of(self, resource: ResourceName | None, amount: int) -> str:
+        if resource == CPU:
             return self._unit("cores", amount, MILLI)
-        if self._resource == MEMORY:
+        if resource == MEMORY:
             return self._unit("gib", amount, GIB) if amount >= GIB else self._unit("mib", amount, MIB)
-        return self._unit("gpus", amount, 1).format(str(self._resource).removeprefix("gpu/"))
+        return self._unit("gpus", amount, 1).format(str(resource).removeprefix("gpu/"))
 
     def _unit(self, word: str, amount: int, unit: int) -> str:
         return f"{self._number(amount, unit)} {self._words[word]}"

@@ -305,7 +305,7 @@ def _running_row(request: Request, slots: Iterable[Process], names: Names) -> tu
         names.spots.of((request.pool, request.booking)),
         request.placed or 0,
         CLASSES.index(request.request_class),
-        request.guaranteed_until or 0,
+        request.guaranteed_until or request.deadline or 0,
     )
 
 

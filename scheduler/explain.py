@@ -1,11 +1,15 @@
 """Why a request waits: its rank with every factor, and its reasons with their numbers, from `decide`'s own tests."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from registry.ids import RequestId, Seconds
+from registry.ids import InstitutionId, RequestId, Seconds, ShareId
+from registry.resources import NOTHING, Resources
 from scheduler import arrays as columns
+from scheduler.advice import Advice
+from scheduler.advising import Advising
 from scheduler.decide import answer, codes_waited_for
 from scheduler.numbers import reasons_in_numbers
 from scheduler.ordering import Rank, Standings
@@ -15,10 +19,19 @@ from scheduler.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Borrowed:
+    """What an institution holds of a pool beyond what it owns there."""
+
+    institution: InstitutionId
+    amount: Resources
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """Where a pending request stands: its place in the order of its pool (from 1), its rank, what stops it.
 
     No reason at all means that the next cycle will place it. `expected` is its protected start, if it has one.
+    `borrowed` is what of its pool others than its institution hold that is not their own.
     """
 
     place: int
@@ -26,6 +39,7 @@ class Explanation:
     rank: Rank
     reasons: tuple[WaitReason, ...]
     expected: Seconds | None
+    borrowed: tuple[Borrowed, ...]
 
 
 class Explanations:
@@ -58,7 +72,27 @@ class Explanations:
             rank=self._standings.rank(asked),
             reasons=tuple(reasons_in_numbers(self._decided.room, asked, codes, promise)),
             expected=promise.starts if promise else None,
+            borrowed=tuple(self._borrowed(asked)),
         )
+
+    def advice_for(self, request: RequestId) -> tuple[Advice, ...]:
+        """Return what single changes would start a request in the next cycle; nothing where it is not pending.
+
+        Each is tried by deciding anew, so that this takes as long as `MOST_DECISIONS` cycles at the most.
+        """
+        explanation = self.of(request)
+        if explanation is None or not explanation.reasons:
+            return ()
+        return tuple(Advising(self._snapshot, request, explanation.reasons, self._decided).found())
+
+    def _borrowed(self, request: Request) -> Iterator[Borrowed]:
+        """Yield what other institutions, whose shares are right beneath the center's, have borrowed, the most first."""
+        shares = [share for share in self._snapshot.shares.values() if share.pool == request.pool]
+        roots = {share.id for share in shares if share.parent is None}
+        found = [share for share in shares if share.parent in roots and share.id != ShareId(request.institution)]
+        for share in sorted(found, key=lambda one: (-one.borrowed.millicores, one.id)):
+            if share.borrowed != NOTHING:
+                yield Borrowed(institution=InstitutionId(share.id), amount=share.borrowed)
 
     def _place(self, request: Request) -> tuple[int, int]:
         """Return the request's place in its pool before anything was decided, and how many wait there."""

@@ -242,7 +242,7 @@ class Room:
         hold = price(rule, request.worker, seconds * 1000, percent=self.rule_of(request).price_percent)
         paid = self.promised.left(request, request.allocation, self.now) // hold if hold else count
         most = min(count, paid, LAST_ORDINAL + 1 - ordinal)
-        while most > 0 and not self._has_quota(request, gang.worker * most, ends):
+        while most > 0 and not self.has_quota(request, gang.worker * most, ends):
             most //= 2
         workers = place_workers(gang, floor.timeline.open_until(ends), most) if most > 0 else ()
         nodes = [floor.ground.ids[row] for row, many in workers for _ in range(many)]
@@ -284,7 +284,8 @@ class Room:
         allowed = self.wholes[pool] * self.rule_of(request).share_percent // WHOLE_PERCENT
         return np.asarray(allowed - holdings.granted[pool, CLASSES.index(request.request_class)])
 
-    def _has_quota(self, request: Request, amount: Ints, ends: Seconds) -> bool:
+    def has_quota(self, request: Request, amount: Ints, ends: Seconds) -> bool:
+        """Tell whether quotas and the share of its class let a request have so much more from now until it ends."""
         row = self.grants.row(request.project, request.pool)
         if row == NOBODY or not (amount <= self.grants.claimable(row)).all():
             return False

@@ -17,7 +17,7 @@ from api.dependencies import (
 )
 from api.paging import REQUEST_PLACE, Page, page_of, request_place
 from api.problems import accepted, problems
-from api.schemas.explanations import ExplanationOut
+from api.schemas.explanations import AdviceOut, AdvicesOut, ExplanationOut
 from api.schemas.requests import ExtendIn, HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
 from operations.permitted import (
     cancel_for,
@@ -102,3 +102,12 @@ def explain_request(
     if explanation is None:
         return ExplanationOut(state=accepted(ports.store.read(request_seen, caller, request)).request.state)
     return ExplanationOut.from_explanation(explanation, language)
+
+
+@router.get("/{request}/advice", responses=problems(404), openapi_extra=policy("requests:explain"))
+def advise_request(
+    request: RequestIdDep, caller: CallerDep, ports: PortsDep, explainer: ExplainerDep, language: LanguageDep
+) -> AdvicesOut:
+    """Say what would start a request that waits right now: the smallest change of each kind, each proved by trying."""
+    accepted(ports.store.read(request_seen, caller, request))
+    return AdvicesOut(items=[AdviceOut.from_advice(one, language) for one in explainer.advise(request)])

@@ -1,11 +1,14 @@
 """Why a request waits, as its owner reads it."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from api.problems import reason_out
+from api.schemas.amounts import AmountsOut
 from api.schemas.problems import ReasonOut
 from api.schemas.shape import Open
-from operations.sentences import Language
+from operations.sentences import Language, advice_sentence, values
+from registry.resources import Resources
+from scheduler.advice import Advice
 from scheduler.explain import Explanation
 from scheduler.ordering import Rank
 from scheduler.requests import State
@@ -26,11 +29,19 @@ class RankOut(Open):
         return cls.model_validate(rank, from_attributes=True)
 
 
+class BorrowedOut(Open):
+    """What an institution holds of a pool beyond what it owns there."""
+
+    institution: str
+    amount: AmountsOut
+
+
 class ExplanationOut(Open):
     """Where a request stands. All but `state` is null or empty unless it waits.
 
     Without a reason it starts in the next round. `place` counts from 1 among the `pending` ones of its pool,
-    `expected` is the second at which its protected start begins at the latest.
+    `expected` is the second at which its protected start begins at the latest. `borrowed` is what other institutions
+    hold of its pool beyond what they own.
     """
 
     state: State
@@ -39,6 +50,7 @@ class ExplanationOut(Open):
     rank: RankOut | None = None
     reasons: list[ReasonOut] = Field(default_factory=list)
     expected: int | None = None
+    borrowed: list[BorrowedOut] = Field(default_factory=list)
 
     @classmethod
     def from_explanation(cls, explanation: Explanation, language: Language) -> "ExplanationOut":
@@ -50,4 +62,32 @@ class ExplanationOut(Open):
             rank=RankOut.from_rank(explanation.rank),
             reasons=[reason_out(reason, language) for reason in explanation.reasons],
             expected=explanation.expected,
+            borrowed=[
+                BorrowedOut(institution=one.institution, amount=AmountsOut.from_resources(one.amount))
+                for one in explanation.borrowed
+            ],
         )
+
+
+class AdviceOut(Open):
+    """A change that alone would start the request: its code, a sentence, and its numbers by their names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    code: str = Field(examples=["fewer-workers"])
+    sentence: str
+
+    @classmethod
+    def from_advice(cls, advice: Advice, language: Language) -> "AdviceOut":
+        """Return advice as it goes out."""
+        numbers = {
+            name: AmountsOut.from_resources(value) if isinstance(value, Resources) else value
+            for name, value in values(advice).items()
+        }
+        return cls(code=advice.code, sentence=advice_sentence(advice, language), **numbers)
+
+
+class AdvicesOut(Open):
+    """The smallest change of each kind that would start a request now, each tried; none where no single one would."""
+
+    items: list[AdviceOut]

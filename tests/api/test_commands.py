@@ -74,14 +74,20 @@ def test_json_is_everything_that_the_center_says(alice: Terminal) -> None:
 
 
 def test_why_says_the_place_and_every_reason(alice: Terminal, front: Front) -> None:
-    submitted(alice, "--cores", "7")
+    running = submitted(alice, "--cores", "7")
     front.cycle()
     request = submitted(alice, "--cores", "2")
-    first, *reasons = alice.told("why", request).splitlines()
+    first, *lines = alice.told("why", request).splitlines()
     assert first == f"Request {request} waits: place 1 of 1 in the queue"
+    heading = lines.index("Each of these alone would start it now:")
+    reasons, advice = lines[:heading], lines[heading + 1 :]
     assert reasons
     assert all(reason.startswith("  - ") for reason in reasons), "the start is protected, and one of them says so"
-    assert alice.told("why", request, "--language", "vi").startswith(f"Yêu cầu {request} đang chờ")
+    assert f"  - It starts if these 1 of your own clusters end: {running}." in advice
+    vietnamese = alice.told("why", request, "--language", "vi")
+    assert vietnamese.startswith(f"Yêu cầu {request} đang chờ")
+    assert "Chỉ cần một trong các thay đổi sau là chạy ngay:" in vietnamese
+    assert json.loads(alice.told("why", request, "--json"))["advice"][0]["code"] == "end-own"
 
 
 def test_a_request_is_held_released_cancelled_and_then_only_shown_when_all_are(alice: Terminal) -> None:

@@ -241,7 +241,22 @@ def test_a_waiting_request_is_explained_with_numbers_place_and_rank(front: Front
         "rank": None,
         "reasons": [],
         "expected": None,
+        "borrowed": [],
     }
+
+
+def test_a_waiting_request_is_told_what_alone_would_start_it(front: Front) -> None:
+    large = a_body(worker={"millicores": 7000, "memory": GIB}, walltime_seconds=3600)
+    client = front.client("alice")
+    running, waiting = (client.post("/v1/requests", json=large).json()["id"] for _ in range(2))
+    front.cycle()
+    (end,) = client.get(f"/v1/requests/{waiting}/advice").json()["items"]
+    assert (end["code"], end["requests"]) == ("end-own", [running])
+    assert running in end["sentence"]
+    vietnamese = client.get(f"/v1/requests/{waiting}/advice", headers={"Accept-Language": "vi"}).json()
+    assert vietnamese["items"][0]["sentence"].startswith("Chạy ngay nếu 1 cụm")
+    assert client.get(f"/v1/requests/{running}/advice").json() == {"items": []}
+    assert front.client("eve").get(f"/v1/requests/{waiting}/advice").status_code == 404
 
 
 def test_a_list_is_filtered_and_turned_page_by_page_newest_first(front: Front) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from operations.explaining import Explainer
 from operations.reasons import Refused
-from operations.requests import cancel, hold, submit
+from operations.requests import cancel, hold, release, submit
 from registry.ids import PersonId, Seconds
+from scheduler.advice import ReleaseHold
 from scheduler.policy import DEFAULT_POLICY, ClassRule
 from scheduler.reasons import HeldByUser, InstitutionWaitsEnough, TooManyWaiting
 from scheduler.requests import Draft, Request, RequestClass
@@ -69,6 +70,19 @@ def test_what_has_changed_is_explained_as_it_stands(center: SmallCenter) -> None
     assert after is not None
     assert after.reasons == (HeldByUser(),)
     assert explainer.explain(a_request(9).id) is None
+
+
+def test_advice_is_found_once_for_a_request_that_stays_as_it_is(center: SmallCenter) -> None:
+    request, clock = submitted(center, a_draft(1, PROJECT)), Deliberate()
+    center.store.transact(hold, request.id, by_operator=False, now=center.clock.now())
+    explainer = Explainer(center.follower, center.clock, nanoseconds=clock)
+    assert explainer.advise(request.id) == (ReleaseHold(),)
+    looks = clock.looks
+    assert explainer.advise(request.id) == (ReleaseHold(),)
+    assert clock.looks == looks + 1, "who looks for it looks at the clock once more"
+    center.store.transact(release, request.id, by_operator=False, now=center.clock.now())
+    assert explainer.advise(request.id) == ()
+    assert explainer.advise(a_request(9).id) == ()
 
 
 def test_a_person_has_only_so_many_requests_waiting(center: SmallCenter) -> None:

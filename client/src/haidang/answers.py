@@ -118,13 +118,37 @@ class ToldReason(Answer):
     sentence: str = ""
 
 
+class Borrowed(Answer):
+    """What an institution holds of a pool beyond what it owns there."""
+
+    institution: str
+    amount: Amounts
+
+
+class Advice(Answer):
+    """A change that alone would start a request now: a code, a sentence, and its numbers as further fields."""
+
+    code: str
+    sentence: str = ""
+
+
+class Advices(Answer):
+    """The smallest change of each kind that would start a request now."""
+
+    items: tuple[Advice, ...] = ()
+
+
 class Explanation(Answer):
-    """Where a request stands: its place in the queue of its pool, and everything that keeps it from starting."""
+    """Where a request stands: its place in the queue of its pool, and everything that keeps it from starting.
+
+    `borrowed` is what other institutions hold of the pool beyond what they own.
+    """
 
     place: int | None = None
     pending: int | None = None
     expected: int | None = None
     reasons: tuple[ToldReason, ...] = ()
+    borrowed: tuple[Borrowed, ...] = ()
 
 
 class Event(Answer):
@@ -146,9 +170,10 @@ class Log(Answer):
 
 
 class Account(Explanation):
-    """Everything that the center says about one request: where it stands, what it is, what happened to it."""
+    """Everything that the center says about one request: where it stands, what would start it, and its story."""
 
     request: Request
+    advice: tuple[Advice, ...] = ()
     events: tuple[Event, ...] = ()
 
 

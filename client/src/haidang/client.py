@@ -14,7 +14,19 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
-from haidang.answers import ClusterState, Connection, Event, Explanation, Log, Named, Page, Request, Statement
+from haidang.answers import (
+    Advice,
+    Advices,
+    ClusterState,
+    Connection,
+    Event,
+    Explanation,
+    Log,
+    Named,
+    Page,
+    Request,
+    Statement,
+)
 from haidang.bookings import Bookings
 from haidang.clusters import Approach, Cluster, warm_up
 from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning, SettingsError
@@ -169,6 +181,13 @@ class Client:
     def explain(self, request_id: str) -> Explanation:
         """Return why a request waits: its place, all its reasons in words, and the start that is protected for it."""
         return self._transport.read(Explanation, self._transport.get(f"{_path(request_id)}/explain"))
+
+    def advise(self, request_id: str) -> tuple[Advice, ...]:
+        """Return what would start a request that waits now: the smallest change of each kind, which the center tried.
+
+        It takes a while, and there may be none: nothing that is asked of you alone would do then.
+        """
+        return self._transport.read(Advices, self._transport.get(f"{_path(request_id)}/advice")).items
 
     def events(self, request_id: str, since: str | None = None, *, wait: bool = True) -> Iterator[Event]:
         """Yield what happened to a request and, if you `wait`, what happens from now on, until it has ended.

@@ -43,7 +43,12 @@ def why(desk: Desk, *, request_id: str) -> None:
     center = desk.center
     told = center.explain(request_id).model_dump()
     story = Account.model_validate(
-        told | {"request": center.request(request_id), "events": tuple(center.events(request_id, wait=False))}
+        told
+        | {
+            "advice": center.advise(request_id) if told["reasons"] else (),
+            "request": center.request(request_id),
+            "events": tuple(center.events(request_id, wait=False)),
+        }
     )
     desk.tell(story, lambda: _why_lines(story, desk.words))
 
@@ -182,6 +187,14 @@ def _waiting_lines(story: Account, words: Words) -> Iterator[str]:
     needs = [reason.model_extra or {} for reason in story.reasons]
     yield from made_up(needs, request.workers.min, request.worker, words)
     yield from expectation(story.expected, sentences, words)
+    for one in story.borrowed if story.reasons else ():
+        amount = " ".join((write_cores(one.amount.millicores), words("cores_and"), write_bytes(one.amount.memory)))
+        yield words("borrowed", institution=one.institution, amount=amount)
+    if story.advice:
+        yield words("would_start")
+        yield from (f"  - {one.sentence or one.code}" for one in story.advice)
+    elif story.reasons:
+        yield words("nothing_alone")
 
 
 def _bill_lines(bill: Statement, words: Words) -> list[str]:
