@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from operations.clusters import bearer_of, claim_of, let_end
-from operations.events import Event, EventKind
+from operations.events import WANTS_MORE, Event, EventKind
 from operations.follower import Follower
 from operations.ports import Inside
 from operations.ports.store import NodeFull, Work
@@ -165,8 +165,10 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
     assert before.may_move(after.state), before
     _swap(work, before, after)
     _occupy(work, after, placement.processes, now)
-    waited = ("waited_seconds", str(before.waited_seconds(now)))
-    work.journal.add([Event(request=after.id, at=now, kind=EventKind.PLACED, details=(waited,))])
+    details = [("waited_seconds", str(before.waited_seconds(now)))]
+    if after.workers_wanted > after.workers_min:
+        details.append((WANTS_MORE, str(after.workers_wanted)))
+    work.journal.add([Event(request=after.id, at=now, kind=EventKind.PLACED, details=tuple(details))])
 
 
 def _grow(work: Work, growth: Growth, now: Seconds) -> None:

@@ -46,6 +46,9 @@ class Event:
     details: tuple[tuple[str, str], ...] = ()
 
 
+WANTS_MORE: Final = "workers_wanted"
+"""The detail of a placement of what wants more workers than its gang, which only the next cycle can give it."""
+
 _DECIDED_ALREADY: Final = frozenset(
     {
         EventKind.WAITING,
@@ -80,8 +83,9 @@ def may_change_decisions(told: Iterable[Event]) -> bool:
 
     One that told none has changed nodes, quotas, credits or people, and may have changed anything.
     """
-    kinds = {event.kind for event in told}
-    return not kinds or not kinds <= _DECIDED_ALREADY
+    events = tuple(told)
+    wants_more = any(name == WANTS_MORE for event in events for name, _ in event.details)
+    return not events or wants_more or not {event.kind for event in events} <= _DECIDED_ALREADY
 
 
 def leaves_work(told: Iterable[Event]) -> bool:

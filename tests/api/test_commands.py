@@ -109,8 +109,15 @@ def test_a_running_cluster_is_let_go_on_and_told_until_when(alice: Terminal, fro
     refused = alice.run("extend", request, "12h")
     assert refused.exit_code == 1
     assert "the longest extension that would be granted now is 10 h" in refused.stderr
+    assert "TIME: " in refused.stderr
+    assert "--walltime" not in refused.stderr, "the command has no such option"
     vietnamese = alice.run("extend", request, "12h", "--language", "vi")
     assert "dài nhất" in vietnamese.stderr
+
+
+def test_how_much_of_the_work_several_workers_can_share_is_asked_for_and_shown(alice: Terminal) -> None:
+    assert json.loads(alice.told("submit", "--parallel-fraction", "900", "--json"))["parallel_fraction"] == 900
+    assert "--parallel-fraction: " in alice.run("submit", "--parallel-fraction", "1001").stderr
 
 
 def test_the_bill_is_in_credits(alice: Terminal) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from operations.clusters import let_end
 from operations.cycle import run_cycle
-from operations.events import EventKind
-from operations.requests import cancel, submit
+from operations.events import Event, EventKind, may_change_decisions
+from operations.requests import cancel, scale, submit
 from quotas.ledger import EntryKind
 from registry.ids import RequestId, Seconds
 from scheduler.clusters import Phase
@@ -102,6 +102,21 @@ def test_it_begins_anew_and_pays_for_that_alone(center: SmallCenter) -> None:
     assert request(center).end is End.CANCELLED
     assert amounts(center, EntryKind.REFUND) == refunded, "it has ended as it wished"
     assert 0 < amounts(center, EntryKind.CHARGE) - refunded < refunded
+
+
+def test_what_wanted_more_workers_than_its_gang_is_given_them_in_a_cycle_right_after_its_start() -> None:
+    event = Event(request=WORK.id, at=Seconds(1), kind=EventKind.PLACED)
+    assert not may_change_decisions([event])
+    center = a_center(replace(WORK, workers_max=7))
+    center.store.transact(scale, WORK.id, 7, DEFAULT_POLICY, now=center.clock.now())
+    pass_by(center)
+    run_cycle(center.ports, center.follower)
+    pass_by(center, 600)
+    run_cycle(center.ports, center.follower)
+    *_, placed = told(center, EventKind.PLACED)
+    assert dict(placed.details)["workers_wanted"] == "7"
+    assert may_change_decisions([placed])
+    assert run_cycle(center.ports, center.follower).grown == (WORK.id,)
 
 
 def test_what_somebody_sits_at_ends_for_good_and_is_refunded_too() -> None:

@@ -59,6 +59,7 @@ class Request(Answer):
     request_class: str = Field(alias="class")
     environment: str
     booking: str | None = None
+    parallel_fraction: int | None = None
     worker: Amounts
     head: Amounts = Amounts()
     workers: WorkerRange

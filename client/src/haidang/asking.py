@@ -40,6 +40,7 @@ _REQUEST_IDS = click.argument("request_ids", metavar="ID...", nargs=-1, required
 @click.option("--class", "request_class", metavar="CLASS", help="help_class")
 @click.option("--environment", metavar="ID", help="help_environment")
 @click.option("--booking", metavar="ID", help="help_booking")
+@click.option("--parallel-fraction", type=click.INT, metavar="N", help="help_parallel_fraction")
 @click.option("--name", default="", metavar="TEXT", help="help_name")
 @click.option("--key", metavar="KEY", help="help_key")
 @click.option("--wait", is_flag=True, help="help_wait")

@@ -111,6 +111,7 @@ class Client:
         request_class: str | None = None,
         environment: str | None = None,
         booking: str | None = None,
+        parallel_fraction: int | None = None,
         head: tuple[Cores, Bytes] | None = None,
         name: str = "",
         key: str | None = None,
@@ -120,8 +121,9 @@ class Client:
         `workers` are the least, which stay until the end, and the most; each has `cores`, `memory` and `gpus`. It ends
         after `walltime` at the latest, or when nobody used it for `idle`. `project` and `pool` may be left out where
         there is one to choose. `head` is what the Dask scheduler gets, by default what suits the workers. With a
-        `booking` it runs on the nodes of that booking and in its time. Submitted again with the same `key`, it is the
-        same request; without one, only this call's own retries share a key.
+        `booking` it runs on the nodes of that booking and in its time. `parallel_fraction` is how many thousandths of
+        its work several workers can share. Submitted again with the same `key`, it is the same request; without one,
+        only this call's own retries share a key.
 
         Raises:
             ArgumentError: an amount cannot be read, or a project or pool has to be chosen.
@@ -138,6 +140,7 @@ class Client:
             request_class=request_class,
             environment=environment,
             booking=booking,
+            parallel_fraction=parallel_fraction,
             name=name,
         )
         return self._submit(wish, project, pool, key)
@@ -183,10 +186,7 @@ class Client:
         return self._transport.read(Explanation, self._transport.get(f"{_path(request_id)}/explain"))
 
     def advise(self, request_id: str) -> tuple[Advice, ...]:
-        """Return what would start a request that waits now: the smallest change of each kind, which the center tried.
-
-        It takes a while, and there may be none: nothing that is asked of you alone would do then.
-        """
+        """Return what alone would start a waiting request now, as the center has tried; that takes a while."""
         return self._transport.read(Advices, self._transport.get(f"{_path(request_id)}/advice")).items
 
     def events(self, request_id: str, since: str | None = None, *, wait: bool = True) -> Iterator[Event]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -80,21 +80,30 @@ class CenterCommand(click.Command):
                 ctx.obj = Desk(center=center, as_json=as_json)
                 return super().invoke(ctx)
         except HaidangError as error:
-            ctx.exit(complain(error, Words(language), as_json=as_json))
+            given = (one for one in self.params if isinstance(one, click.Argument))
+            written = {f"--{one.name}": one.make_metavar(ctx) for one in given}
+            ctx.exit(complain(error, Words(language), as_json=as_json, arguments=written))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 
 
-def complain(error: HaidangError, words: Words, *, as_json: bool, about: str | None = None) -> int:
+def complain(
+    error: HaidangError,
+    words: Words,
+    *,
+    as_json: bool,
+    about: str | None = None,
+    arguments: Mapping[str, str] | None = None,
+) -> int:
     """Print a failure on stderr, in words or as JSON where programs read, and return the exit code for it.
 
-    `about` is the id of the one thing of several that it is about.
+    `about` is the id of the one thing of several that it is about, `arguments` as `complaint` has them.
     """
     if as_json:
         told = ({} if about is None else {"id": about}) | _told(error)
         click.echo(_escaped(json.dumps(told, ensure_ascii=False)), err=True)
     else:
-        click.echo(("" if about is None else f"{about}: ") + complaint(error, words), err=True)
+        click.echo(("" if about is None else f"{about}: ") + complaint(error, words, arguments), err=True)
     return next((code for kinds, code in EXIT_CODES if isinstance(error, kinds)), REFUSED)
 
 

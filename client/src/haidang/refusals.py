@@ -32,6 +32,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "idle_seconds": Option("--idle", write_seconds),
     "kind": Option("--kind"),
     "name": Option("--name", form="form_name"),
+    "parallel_fraction": Option("--parallel-fraction"),
     "node_count": Option("--nodes"),
     "nodes": Option("--nodes", form="form_id"),
     "pool": Option("--pool", form="form_id"),
@@ -57,13 +58,17 @@ _RESOURCES: Final[Mapping[str, tuple[Callable[[Amounts], int], Callable[[int], s
 }
 
 
-def complaint(error: HaidangError, words: Words) -> str:
-    """Return what is told of a failure: a sentence, or a line for each reason where there are several."""
+def complaint(error: HaidangError, words: Words, arguments: Mapping[str, str] | None = None) -> str:
+    """Return what is told of a failure: a sentence, or a line for each reason where there are several.
+
+    `arguments` are how a command writes what it takes without an option, by the option that others have for it.
+    """
+    written = arguments or {}
     if isinstance(error, ArgumentError):
-        return _about(f"--{error.argument}", str(error), error.argument)
+        return _about(written.get(flag := f"--{error.argument}", flag), str(error), error.argument)
     if not isinstance(error, RefusedError) or not error.reasons:
         return str(error)
-    reasons = list(dict.fromkeys(_told(reason, words) for reason in error.reasons))
+    reasons = list(dict.fromkeys(_told(reason, words, written) for reason in error.reasons))
     lines = reasons if len(reasons) == 1 else [f"{error.title}:", *(f"  - {reason}" for reason in reasons)]
     return "\n".join([*lines, *getattr(error, "__notes__", ())])
 
@@ -82,17 +87,18 @@ def made_up(needs: Iterable[Mapping[str, object]], least: int, worker: Amounts, 
     return list(dict.fromkeys(lines))
 
 
-def _told(reason: Reason, words: Words) -> str:
+def _told(reason: Reason, words: Words, written: Mapping[str, str]) -> str:
     resource, _, _ = str(reason.numbers.get("resource")).partition("/")
     field = _IN_A_LIST.sub("", str(reason.field))
     option = OPTIONS.get(f"{field}.{resource}") or OPTIONS.get(field)
     if option is None:
         return reason.sentence
+    flag = written.get(option.flag, option.flag)
     flaw, bound = f"flaw_{reason.numbers.get('problem')}", reason.numbers.get("bound")
     if flaw not in words:
-        return _about(option.flag, reason.sentence, reason.field)
+        return _about(flag, reason.sentence, reason.field)
     limit = option.write(bound) if isinstance(bound, int) else bound
-    return f"{option.flag}: {words(flaw, limit=limit, form=words(option.form))}"
+    return f"{flag}: {words(flaw, limit=limit, form=words(option.form))}"
 
 
 def _about(flag: str, sentence: str, field: str | None) -> str:

@@ -33,6 +33,7 @@ class Wish:
     request_class: str | None = None
     environment: str | None = None
     booking: str | None = None
+    parallel_fraction: int | None = None
     name: str = ""
 
     def body(self, project: str, pool: str, words: Words) -> dict[str, object]:
@@ -62,6 +63,8 @@ class Wish:
             asked["environment"] = self.environment
         if self.booking is not None:
             asked["booking"] = self.booking
+        if self.parallel_fraction is not None:
+            asked["parallel_fraction"] = self.parallel_fraction
         return asked
 
 
