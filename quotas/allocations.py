@@ -1,7 +1,8 @@
 """Credits awarded to a project for a period, from a named funding source."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from registry.ids import AllocationId, MicroCredits, ProjectId, Seconds
@@ -9,6 +10,7 @@ from registry.tags import FundingSource
 
 MOST_MICRO_CREDITS: Final = 10**15
 """More than any award, and so little that thousands of them still fit in 64 bits."""
+_NOTHING: Final[Mapping[AllocationId, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,20 @@ class Allocation:
         return self.begins <= now < self.ends
 
 
-def covering(allocations: Iterable[Allocation], needed: MicroCredits, now: Seconds) -> Allocation | None:
-    """Return the open allocation that ends first among those that cover `needed`: credit that lapses is used first."""
-    able = [one for one in allocations if one.open_at(now) and one.available >= needed]
+def covering(
+    allocations: Iterable[Allocation], needed: MicroCredits, now: Seconds, more: Mapping[AllocationId, int] = _NOTHING
+) -> Allocation | None:
+    """Return the open allocation that ends first among those that cover `needed`: credit that lapses is used first.
+
+    `more` is what is held of allocations beside what they say.
+    """
+    able = [one for one in allocations if one.open_at(now) and one.available - more.get(one.id, 0) >= needed]
     return min(able, key=lambda one: (one.ends, one.id), default=None)
 
 
-def most_available(allocations: Iterable[Allocation], now: Seconds) -> MicroCredits:
-    """Return the largest sum that one open allocation could hold now; zero without any."""
-    return max((one.available for one in allocations if one.open_at(now)), default=MicroCredits(0))
+def most_available(
+    allocations: Iterable[Allocation], now: Seconds, more: Mapping[AllocationId, int] = _NOTHING
+) -> MicroCredits:
+    """Return the largest sum that one open allocation could hold now, beside `more`; zero without any."""
+    left = (one.available - more.get(one.id, 0) for one in allocations if one.open_at(now))
+    return MicroCredits(max(left, default=0))

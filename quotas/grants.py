@@ -34,6 +34,7 @@ class Structure:
             dtype=np.int64,
         )
         self.paths: Final = tuple(self._path(row) for row in range(len(shares)))
+        self.path_rows: Final = tuple(np.array(path, dtype=np.int64) for path in self.paths)
         depth = max(map(len, self.paths), default=1)
         beneath = ((*path, *(NOBODY,) * (depth - len(path))) for path in self.paths)
         self.ancestors: Final = np.array(list(beneath), dtype=np.int64).reshape(len(shares), depth)
@@ -44,6 +45,7 @@ class Structure:
         lending = _rows((axes.row(share.quota.lending) for share in shares), axes)
         self.effective, self.keeps, self.siblings_keep = self._promise(self.nominal - lending)
         self.keeps_any: Final = bool(self.keeps[self.parent >= 0].any())
+        self.nothing: Final = np.zeros_like(self.nominal)
         self.withholds_any: Final = self.keeps_any or bool((self.limit < self.limit[self.ancestors[:, 0]]).any())
         """Whether any share could lack quota while its pool has room."""
 
@@ -87,6 +89,9 @@ class Grants:
     @classmethod
     def of(cls, structure: Structure, granted: Ints) -> Grants:
         """Return what follows from what is granted of each share."""
+        if not structure.keeps_any:
+            # Nobody's children keep anything, then as now.
+            return cls(structure, granted.copy(), structure.nothing, structure.nothing)
         unused, kept = np.maximum(structure.keeps - granted, 0), np.zeros_like(granted)
         children = structure.parent >= 0
         np.add.at(kept, structure.parent[children], unused[children])
@@ -94,6 +99,8 @@ class Grants:
 
     def copy(self) -> Grants:
         """Return grants of their own that are the same."""
+        if not self.structure.keeps_any:
+            return Grants.of(self.structure, self.granted)
         return Grants(self.structure, self.granted.copy(), self._kept.copy(), self._unused.copy())
 
     def row(self, project: ProjectId, pool: PoolId) -> int:
@@ -102,7 +109,10 @@ class Grants:
 
     def grant(self, row: int, amount: Ints, *, lost: bool = False) -> None:
         """Grant an amount to a share and all above it; a negative one gives back, a `lost` one not to the root."""
-        path = self.structure.paths[row]
+        path = self.structure.path_rows[row]
+        if not self.structure.keeps_any:
+            self.granted[path[1:] if lost else path] += amount
+            return
         for one in path[1:] if lost else path:
             self.granted[one] += amount
             unused = np.maximum(self.structure.keeps[one] - self.granted[one], 0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +10,17 @@ import numpy as np
 
 from quotas.allocations import Allocation
 from quotas.grants import NOBODY, Grants, Structure
-from quotas.rates import RateRule, price_of_all
+from quotas.rates import RateCard, price_of_all
 from quotas.tree import Share
-from registry.axes import PLENTY, Axes, Bools, Ints
-from registry.centers import Node, NodeState
-from registry.ids import AllocationId, BookingId, NodeId, PersonId, PoolId, ProjectId, RequestId, ShareId
+from registry.axes import Axes, Ints
+from registry.centers import Node
+from registry.ids import AllocationId, BookingId, PersonId, PoolId, ProjectId, RequestId, ShareId
 from registry.resources import Resources
 from scheduler.clusters import Part, Process
 from scheduler.facts import DayOfUse
+from scheduler.fitting import Gang
+from scheduler.ground import Ground
+from scheduler.policy import ClassRule
 from scheduler.requests import Draft, Request, RequestClass, State
 from scheduler.tables import ALIVE, Numbers, Table
 
@@ -64,55 +66,32 @@ class Priced:
     request_class: RequestClass
 
 
-@dataclass(frozen=True, slots=True)
 class Prices:
-    """What gangs cost by the rules in force."""
+    """What gangs cost by one rate card and the price factors of classes: each is worked out once."""
 
-    rules: Mapping[PoolId, RateRule]
-    percents: Mapping[RequestClass, int]
+    def __init__(self, card: RateCard | None, classes: Mapping[RequestClass, ClassRule]) -> None:
+        self.card: Final = card
+        self.classes: Final = classes
+        self.dearest = 0
+        self.sells_all = True
+        self._known: Ints = np.zeros(0, dtype=np.int64)
 
     def of(self, one: Priced) -> int:
         """Return the price of holding a gang for its time, NOT_SOLD where its pool has no rule."""
         pool, head, worker, count = one.shape
-        rule = self.rules.get(pool)
+        rule = self.card.rule(pool) if self.card else None
         if rule is None:
             return NOT_SOLD
-        return price_of_all(rule, (head,) + (worker,) * count, one.seconds, percent=self.percents[one.request_class])
+        percent = self.classes[one.request_class].price_percent
+        return price_of_all(rule, (head,) + (worker,) * count, one.seconds, percent=percent)
 
-
-class Ground:
-    """The nodes of one pool, by id, and what is free on each: a row of nothing where one takes no new work."""
-
-    def __init__(self, nodes: Iterable[Node], axes: Axes) -> None:
-        self.nodes: Final = {node.id: node for node in sorted(nodes, key=lambda node: node.id)}
-        self.ids: Final = tuple(self.nodes)
-        self.row_of: Final = {node: row for row, node in enumerate(self.ids)}
-        rows = [_free(node, axes) for node in self.nodes.values()]
-        self.free: Final[Ints] = np.array(rows, dtype=np.int64).reshape(-1, axes.width)
-        whole = [axes.row(node.capacity, _places(node)) for node in self.nodes.values()]
-        self.capacity: Final[Ints] = np.array(whole, dtype=np.int64).reshape(-1, axes.width)
-        self.ready: Final[Bools] = np.array([_is_ready(node) for node in self.nodes.values()], dtype=bool)
-        self.emptied: Final[Bools] = np.array([_is_emptied(node) for node in self.nodes.values()], dtype=bool)
-
-    def with_nodes(self, changed: Iterable[Node], axes: Axes) -> Ground:
-        """Return the ground with some nodes in place of what they were; new ones make it anew."""
-        news = {node.id: node for node in changed}
-        if not news.keys() <= self.nodes.keys():
-            return Ground((self.nodes | news).values(), axes)
-        after = copy(self)
-        after.nodes, after.ready = self.nodes | news, self.ready.copy()  # type: ignore[misc]
-        after.emptied = self.emptied.copy()  # type: ignore[misc]
-        after.free, after.capacity = self.free.copy(), self.capacity.copy()  # type: ignore[misc]
-        for node in news.values():
-            after.free[self.row_of[node.id]] = _free(node, axes)
-            after.capacity[self.row_of[node.id]] = axes.row(node.capacity, _places(node))
-            after.ready[self.row_of[node.id]] = _is_ready(node)
-            after.emptied[self.row_of[node.id]] = _is_emptied(node)
-        return after
-
-    def without(self, left: Collection[NodeId], axes: Axes) -> Ground:
-        """Return the ground without nodes that are in another pool now."""
-        return Ground((node for node in self.nodes.values() if node.id not in left), axes)
+    def of_all(self, gangs: Numbers[Priced]) -> Ints:
+        """Return the price of each gang, by its number."""
+        if len(self._known) < len(gangs):
+            more = [self.of(one) for one in gangs.since(len(self._known))]
+            self._known = np.concatenate([self._known, np.array(more, dtype=np.int64)])
+            self.dearest, self.sells_all = max(self.dearest, *more), self.sells_all and NOT_SOLD not in more
+        return self._known
 
 
 class Names:
@@ -128,28 +107,46 @@ class Names:
         self.shapes: Final[Numbers[Shape]] = Numbers()
         self.priced: Final[Numbers[Priced]] = Numbers()
         self.wholes: tuple[Structure | None, Ints] = None, np.zeros((0, 0), dtype=np.int64)
-        self._rows: tuple[Structure | None, Ints] = None, np.zeros(0, dtype=np.int64)
-        self._prices: tuple[object, Ints] = None, np.zeros(0, dtype=np.int64)
+        self._rows: tuple[Structure | None, Ints, bool] = None, np.zeros(0, dtype=np.int64), True
+        self._gangs: dict[int, Gang] = {}
+        self.memory: Final[dict[Spot, object]] = {}
+        """What whoever sets things aside remembers of the last cycle."""
+        self._codes_of_bits: Ints = np.zeros(0, dtype=np.int64)
+        self._prices = Prices(None, {})
 
     def rows_of(self, structure: Structure) -> Ints:
         """Return for each vertex that was mentioned its row in the structure, NOBODY for those that have none."""
-        known, rows = self._rows
-        if known is not structure or len(rows) < len(self.vertices):
-            found = [structure.row_of.get(vertex, NOBODY) for vertex in self.vertices]
-            rows = np.array(found, dtype=np.int64)
-            self._rows = structure, rows
-        return rows
+        return self._rows_in(structure)[1]
 
-    def prices(self, prices: Prices) -> Ints:
-        """Return the price of each gang that was mentioned, NOT_SOLD where there is none for its pool."""
-        known, found = self._prices
-        if known != prices:
-            found = found[:0]
-        if len(found) < len(self.priced):
-            more = [prices.of(one) for one in self.priced.since(len(found))]
-            found = np.concatenate([found, np.array(more, dtype=np.int64)])
-        self._prices = prices, found
-        return found
+    def all_have_shares(self, structure: Structure) -> bool:
+        """Tell whether each vertex that was mentioned has a row in the structure."""
+        return self._rows_in(structure)[2]
+
+    def _rows_in(self, structure: Structure) -> tuple[Structure | None, Ints, bool]:
+        known = self._rows
+        if known[0] is not structure or len(known[1]) < len(self.vertices):
+            found = [structure.row_of.get(vertex, NOBODY) for vertex in self.vertices]
+            known = self._rows = structure, np.array(found, dtype=np.int64), NOBODY not in found
+        return known
+
+    def codes_of_bits(self, kinds: int) -> Ints:
+        """Return a place for the number of the codes of every choice of so many kinds, UNKNOWN until it is filled."""
+        if not len(self._codes_of_bits):
+            self._codes_of_bits = np.full(1 << kinds, UNKNOWN, dtype=np.int64)
+        return self._codes_of_bits
+
+    def gang(self, shape: int, axes: Axes) -> Gang:
+        """Return the gang of a shape by its number; all who share these names have the same axes."""
+        if (gang := self._gangs.get(shape)) is None:
+            _, head, worker, count = self.shapes.key(shape)
+            gang = self._gangs[shape] = Gang.of_shapes(head, worker, count, axes)
+        return gang
+
+    def prices_by(self, card: RateCard | None, classes: Mapping[RequestClass, ClassRule]) -> Prices:
+        """Return what gangs cost by a card, as it was asked last if it was asked of the same."""
+        if self._prices.card is not card or self._prices.classes is not classes:
+            self._prices = Prices(card, classes)
+        return self._prices
 
 
 class Arrays:
@@ -173,7 +170,8 @@ class Arrays:
 
     def branch(self, *tables: str) -> Arrays:
         """Return arrays of their own in which these tables may be changed."""
-        after = copy(self)
+        after = Arrays.__new__(Arrays)
+        after.__dict__.update(self.__dict__)
         for table in tables:
             setattr(after, table, getattr(self, table).copy())
         return after
@@ -258,6 +256,14 @@ class Arrays:
             self.names.wholes = self.structure, found
         return found
 
+    def ground(self, pool: PoolId) -> Ground:
+        """Return the nodes of a pool, which may be none."""
+        return self.grounds.get(pool) or Ground((), self.axes)
+
+    def gang(self, shape: int) -> Gang:
+        """Return the gang of a shape by its number, in rows that nobody changes."""
+        return self.names.gang(shape, self.axes)
+
     def grants(self) -> Grants:
         """Return what is granted, for a plan to add to."""
         return Grants.of(self.structure, self.granted)
@@ -329,24 +335,6 @@ def _belongs(request: Request, names: Names) -> tuple[int, ...]:
         names.vertices.of((ShareId(request.project), request.pool)),
         names.vertices.of((ShareId(request.institution), request.pool)),
     )
-
-
-def _places(node: Node) -> int:
-    return PLENTY if node.places is None else node.places
-
-
-def _is_ready(node: Node) -> bool:
-    return node.state is NodeState.READY
-
-
-def _is_emptied(node: Node) -> bool:
-    return node.state is NodeState.DRAINING
-
-
-def _free(node: Node, axes: Axes) -> tuple[int, ...]:
-    if not _is_ready(node):
-        return (0,) * axes.width
-    return axes.row(node.free, _places(node))
 
 
 def _differs(before: Share, after: Share) -> bool:

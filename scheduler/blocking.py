@@ -13,9 +13,9 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.axes import PLACES, Bools, Ints, within
 from registry.ids import Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD
+from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD, UNKNOWN, Names
 from scheduler.bookings import is_over
-from scheduler.fitting import Gang, Packing, place
+from scheduler.fitting import Packing
 from scheduler.floors import Floor
 from scheduler.holdings import Holdings
 from scheduler.policy import WHOLE_PERCENT
@@ -61,6 +61,15 @@ WOULD_DELAY: Final = _BIT[WouldDelayReserved.code]
 OTHERS_FIRST: Final = _BIT[OthersFirst.code]
 
 
+def numbers_of(names: Names, bits: Ints) -> Ints:
+    """Return the number of the codes that bits stand for, of each of many."""
+    numbers = names.codes_of_bits(len(_CODES))
+    missing = bits[numbers[bits] == UNKNOWN]
+    for one in set(missing.tolist()):
+        numbers[one] = names.codes.of(codes_of(one))
+    return np.asarray(numbers[bits])
+
+
 @cache
 def codes_of(bits: int) -> tuple[str, ...]:
     """Return the codes that bits stand for."""
@@ -75,23 +84,34 @@ def stopped(room: Room, rows: Ints) -> Ints:
     if room.is_tight:
         return _stopped(room, room.arrays.queue.cells[rows])
     if room.stopped_by is None:
-        room.stopped_by = _stopped(room, room.arrays.queue.cells)
+        room.stopped_by = hindered(room, room.arrays.queue.cells)
     return np.asarray(room.stopped_by[rows])
 
 
 def _stopped(room: Room, cells: Ints) -> Ints:
     """Find out what else than nodes stops requests, where a look at all together shows that anybody is."""
-    bits = np.where(cells[:, columns.NOT_BEFORE] > room.now, _BIT[StartFailed.code], 0)
-    if (held := cells[:, columns.HELD]).any():
-        bits |= np.where(held & HELD_BY_USER, _BIT[HeldByUser.code], 0)
-        bits |= np.where(held & HELD_BY_OPERATOR, _BIT[HeldByOperator.code], 0)
+    bits = hindered(room, cells)
     for code, is_at in ((PersonAtClassLimit.code, _at_limit), (ClassShareFull.code, _class_full)):
         then = is_at(room, room.promised, cells)
         if then.any():
             bits |= np.where(is_at(room, room.held, cells), _BIT[code], np.where(then, _BIT[SetAside.code], 0))
+    return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
+
+
+def hindered(room: Room, cells: Ints) -> Ints:
+    """Find out what stops requests that no other request can have to do with."""
+    bits = np.where(cells[:, columns.NOT_BEFORE] > room.now, _BIT[StartFailed.code], 0)
+    if (held := cells[:, columns.HELD]).any():
+        bits |= np.where(held & HELD_BY_USER, _BIT[HeldByUser.code], 0)
+        bits |= np.where(held & HELD_BY_OPERATOR, _BIT[HeldByOperator.code], 0)
     if any(booking for _, booking in room.arrays.names.spots):
         bits |= _out_of_time(room)[cells[:, columns.SPOT]]
-    return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
+    if not room.arrays.names.all_have_shares(room.arrays.structure):
+        rows = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
+        bits |= np.where(rows == NOBODY, _BIT[NoShare.code], 0)
+    if not room.sells_all:
+        bits |= np.where(room.prices[cells[:, columns.PRICED]] == NOT_SOLD, _BIT[NoRate.code], 0)
+    return bits
 
 
 def _out_of_time(room: Room) -> Ints:
@@ -106,11 +126,12 @@ def _out_of_time(room: Room) -> Ints:
 
 
 def _lacking_quota(room: Room, cells: Ints) -> Ints:
-    structure = room.arrays.structure
+    structure, bits = room.arrays.structure, np.zeros(len(cells), dtype=np.int64)
+    if not structure.withholds_any:
+        return bits
     rows = room.arrays.names.rows_of(structure)[cells[:, columns.SHARE]]
-    bits = np.where(rows == NOBODY, _BIT[NoShare.code], 0)
     shared = np.flatnonzero(rows != NOBODY)
-    if structure.withholds_any and len(shared):
+    if len(shared):
         total = cells[shared, columns.TOTAL :]
         # Of a single one, which is asked again at its turn, only the way down to it is looked at.
         alone = [room.grants.claimable(int(row)) for row in rows[shared]] if len(shared) == 1 else None
@@ -118,18 +139,16 @@ def _lacking_quota(room: Room, cells: Ints) -> Ints:
         full, total = shared[beyond], total[beyond]
         if len(full):
             bits[full[room.grants.withheld(rows[full], total)]] = _BIT[ShareFull.code]
-    return np.asarray(bits)
+    return bits
 
 
 def _lacking_credit(room: Room, cells: Ints) -> Ints:
     price, payer = room.prices[cells[:, columns.PRICED]], cells[:, columns.PAYER]
-    unsold = price == NOT_SOLD
-    bits = np.where(unsold, _BIT[NoRate.code], 0)
     then = price > room.promised.available[payer]
-    if then.any():
-        poor = price > room.held.available[payer]
-        bits |= np.where(poor, _BIT[NoCredit.code], np.where(then, _BIT[SetAside.code], 0))
-    return np.asarray(bits)
+    if not then.any():
+        return np.zeros(len(cells), dtype=np.int64)
+    poor = price > room.held.available[payer]
+    return np.where(poor, _BIT[NoCredit.code], np.where(then, _BIT[SetAside.code], 0))
 
 
 def crowded(room: Room, cells: Ints) -> Ints:
@@ -153,7 +172,7 @@ def maybe_fits(room: Room, cells: Ints) -> Bools:
 def _by_spot(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
     """Yield each spot that some requests are for, and which of them."""
     spots = cells[:, columns.SPOT]
-    if len(cells) and (spots == spots[0]).all():
+    if len(cells) and (len(room.arrays.names.spots) == 1 or (spots == spots[0]).all()):
         yield room.floor(room.arrays.names.spots.key(int(spots[0]))), slice(None)
         return
     for number in np.unique(spots):
@@ -161,26 +180,30 @@ def _by_spot(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
 
 
 def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
-    ends = room.now + cells[:, columns.WALLTIME] + room.policy.termination_slack_seconds
-    starts = sorted({hold.starts for hold in floor.timeline.promised})
-    before = np.searchsorted(np.array(starts, dtype=np.int64), ends, "left")
-    opens = [floor.timeline.free, *(floor.timeline.open_until(Seconds(one + 1)) for one in starts)]
-    sums = np.stack([np.maximum(one, 0).sum(axis=0) for one in opens])
-    return within(cells[:, columns.TOTAL :], np.maximum(sums[before], room.within_notice(floor)))
+    starts, sums = floor.timeline.open_by_starts()
+    sums = np.maximum(sums, room.within_notice(floor)) if floor.lends else sums
+    return within(cells[:, columns.TOTAL :], sums[_before(room, starts, cells)] if len(starts) else sums[0])
+
+
+def _before(room: Room, starts: Ints, cells: Ints) -> Ints:
+    """Return for each request how many of the starts come before it would end."""
+    ends = cells[:, columns.WALLTIME] + (room.now + room.policy.termination_slack_seconds)
+    return np.searchsorted(starts, ends, "left")
 
 
 def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
-    free = floor.timeline.free
-    bits = np.where(within(cells[:, columns.TOTAL :], np.maximum(free, 0).sum(axis=0)), 0, NODES_FULL)
-    ends = room.now + cells[:, columns.WALLTIME] + room.policy.termination_slack_seconds
-    holds = np.sort(np.array([hold.starts for hold in floor.timeline.promised], dtype=np.int64))
-    before = np.searchsorted(holds, ends, "left")
-    fits = np.flatnonzero(bits == 0)
-    if len(fits):
-        alike, which = np.unique(np.stack([cells[fits, columns.SHAPE], before[fits]]), axis=1, return_inverse=True)
-        found = [
-            _on_nodes(room, floor, int(shape), int(holds[count - 1]) if count else None) for shape, count in alike.T
-        ]
+    starts, sums = floor.timeline.open_by_starts()
+    total = cells[:, columns.TOTAL :]
+    bits = np.where(within(total, sums[0]), 0, NODES_FULL)
+    if len(floor.ground.ids) == 1:
+        # Then the sums tell everything.
+        if len(starts):
+            bits[~within(total, sums[_before(room, starts, cells)]) & (bits == 0)] = WOULD_DELAY
+    elif len(fits := np.flatnonzero(bits == 0)):
+        before = _before(room, starts, cells[fits])
+        alike, which = np.unique(cells[fits, columns.SHAPE] * (len(starts) + 1) + before, return_inverse=True)
+        kinds = (divmod(one, len(starts) + 1) for one in alike.tolist())
+        found = [_on_nodes(room, floor, shape, int(starts[count - 1]) if count else None) for shape, count in kinds]
         bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)]
     if room.arrays.structure.withholds_any:
         _add_delayed_by_quota(room, floor, cells, bits)
@@ -191,13 +214,12 @@ def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
 
 def _on_nodes(room: Room, floor: Floor, shape: int, last_start: int | None) -> int:
     """Return what stops requests of one shape on nodes, that end after a protected start, the last of such."""
-    gang = gang_of(room, shape)
-    if not isinstance(place(gang, floor.timeline.free), Packing):
+    gang = room.arrays.gang(shape)
+    if not isinstance(floor.timeline.place(gang, room.now), Packing):
         return NODES_FULL
     if last_start is None:
         return 0
-    free = floor.timeline.open_until(Seconds(last_start + 1))
-    return 0 if isinstance(place(gang, free), Packing) else WOULD_DELAY
+    return 0 if isinstance(floor.timeline.place(gang, Seconds(last_start + 1)), Packing) else WOULD_DELAY
 
 
 def _add_delayed_by_quota(room: Room, floor: Floor, cells: Ints, bits: Ints) -> None:
@@ -207,12 +229,6 @@ def _add_delayed_by_quota(room: Room, floor: Floor, cells: Ints, bits: Ints) -> 
         ends = Seconds(int(room.now + cells[at, columns.WALLTIME] + room.policy.termination_slack_seconds))
         if floor.dues.delayed(int(rows[at]), cells[at, columns.TOTAL :], room.now, ends):
             bits[at] = WOULD_DELAY
-
-
-def gang_of(room: Room, shape: int) -> Gang:
-    """Return the gang of a shape by its number."""
-    _, head, worker, count = room.arrays.names.shapes.key(shape)
-    return Gang.of_shapes(head, worker, count, room.arrays.axes)
 
 
 def _at_limit(room: Room, holdings: Holdings, cells: Ints) -> Bools:

@@ -7,7 +7,7 @@ import numpy as np
 from registry.axes import Ints
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, stopped
+from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopped
 from scheduler.displacing import displaced
 from scheduler.elastic import share_out
 from scheduler.evacuation import evacuate
@@ -97,28 +97,36 @@ def codes_waited_for(snapshot: Snapshot, decided: Decided, request: Request) -> 
 
 
 def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
-    """Return what stops each of some pending requests, by their rows, now that everything is decided."""
-    cells = snapshot.arrays.queue.cells[rows]
+    """Return what stops each of some pending requests, by their rows in order, now that everything is decided."""
+    queue = snapshot.arrays.queue
     bits = stopped(decided.room, rows)
+    on_nodes = crowded(decided.room, queue.cells[rows])
     # Whose booking has not begun, or is over, has no nodes that could be full.
-    bits |= np.where(bits & OUT_OF_TIME, 0, crowded(decided.room, cells))
-    for request, own in decided.waits_for.items():
-        bits[rows == snapshot.arrays.queue.row(request)] = own
+    bits = bits | np.where(bits & OUT_OF_TIME, 0, on_nodes) if bits.any() else on_nodes
+    if decided.waits_for:
+        own = np.array([(queue.row(request), one) for request, one in decided.waits_for.items()], dtype=np.int64)
+        at = np.searchsorted(rows, own[:, 0])
+        here = at < len(rows)
+        here[here] = rows[at[here]] == own[here, 0]
+        bits[at[here]] = own[here, 1]
     return np.asarray(bits)
 
 
 def _changed(snapshot: Snapshot, decided: Decided) -> Iterator[Wait]:
     """Group the requests whose reasons are new by what stops them."""
     queue, names = snapshot.arrays.queue, snapshot.arrays.names
-    placed = [queue.row(placement.request.id) for placement in decided.placements]
-    rows = np.setdiff1d(queue.alive(), np.array(placed, dtype=np.int64), assume_unique=True)
-    bits = _waiting_bits(snapshot, decided, rows)
-    different, which = np.unique(bits, return_inverse=True)
-    numbers = np.array([names.codes.of(codes_of(int(one))) for one in different], dtype=np.int64)
-    news = np.flatnonzero(numbers[which] != queue.cells[rows, columns.CODES]) if len(rows) else rows
+    rows = queue.alive()
+    if decided.placements:
+        waits = np.ones(len(queue.cells), dtype=bool)
+        waits[[queue.row(placement.request.id) for placement in decided.placements]] = False
+        rows = rows[waits[rows]]
+    if not len(rows):
+        return
+    numbers = numbers_of(names, _waiting_bits(snapshot, decided, rows))
+    news = np.flatnonzero(numbers != queue.cells[rows, columns.CODES])
     groups: dict[int, list[RequestId]] = {}
-    for at in news:
-        groups.setdefault(int(numbers[which[at]]), []).append(queue.key(int(rows[at])))
+    for number, row in zip(numbers[news].tolist(), rows[news].tolist(), strict=True):
+        groups.setdefault(number, []).append(queue.key(row))
     for number in sorted(groups, key=names.codes.key):
         yield Wait(codes=names.codes.key(number), requests=tuple(sorted(groups[number])))
 
@@ -129,7 +137,7 @@ def _promise_changes(snapshot: Snapshot, decided: Decided) -> Iterator[PromiseCh
         return
     for request, promise in sorted(decided.promises.items()):
         before = snapshot.requests[request]
-        if before.promise != promise:
+        if before.promise is not promise and before.promise != promise:
             yield PromiseChange(request=before, promise=promise, cause=decided.broken.get(request))
     placed = {placement.request.id for placement in decided.placements}
     for before in promised(snapshot):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,8 @@ class Dues:
         self._leaving: Final = leaving
         self._now: Final = now
         self._promised: list[Due] = []
+        self._needed: Ints | None = None
+        """The sum of all that."""
         self._begun: list[Due] = []
         self._early: list[Due] = []
         self._then: dict[Due, Grants] = {}
@@ -53,13 +55,23 @@ class Dues:
     def promise(self, due: Due) -> None:
         """Set an amount aside from a moment on."""
         self._promised.append(due)
+        self._needed = due.total if self._needed is None else self._needed + due.total
         for other, then in self._then.items():
             if due.starts <= other.starts < due.ends:
                 then.grant(due.row, due.total)
 
+    def promise_all(self, dues: Sequence[Due]) -> None:
+        """Set amounts aside, each from a moment on."""
+        needed = np.array([due.total for due in dues]).sum(axis=0)
+        self._needed = needed if self._needed is None else self._needed + needed
+        self._promised += dues
+        self._then.clear()
+
     def let_go(self, due: Due) -> None:
         """Set something aside no longer."""
         self._promised.remove(due)
+        assert self._needed is not None, due
+        self._needed = self._needed - due.total
         self._then.clear()
 
     def allows(self, row: int, total: Ints, at: Seconds, ends: Seconds) -> bool:
@@ -96,8 +108,8 @@ class Dues:
             return True
         if structure.keeps_any:
             return False
-        path = list(structure.paths[row])
-        needed = sum((due.total for due in self._promised), total)
+        path = structure.path_rows[row]
+        needed = total if self._needed is None else self._needed + total
         return bool((self._grants.granted[path] + needed <= structure.limit[path]).all())
 
     def _at_start(self, due: Due) -> Grants:

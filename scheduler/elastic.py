@@ -38,6 +38,8 @@ def share_out(room: Room, apart: Collection[RequestId], placed: Collection[Reque
     who wants more, the institution is asked in the next cycle, with them. What is given only ever raises an
     institution's part.
     """
+    if not anybody_may_want(room.snapshot):
+        return
     newly = {(one.institution, one.pool) for one in placed if one.workers_wanted > one.workers_min}
     households = {one.name(room): one for one in _households(room, apart)}
     queue = [(one.satisfaction(room), name, one) for name, one in households.items() if name[:2] not in newly]
@@ -211,6 +213,18 @@ def worker_weights(room: Room, cells: Ints) -> Floats:
     workers = np.array([room.arrays.axes.row(worker, 1) for _, _, worker, _ in shapes])
     pools = [room.arrays.names.pools.of(pool) for pool, *_ in shapes]
     return np.asarray(np.maximum(parts(workers, room.wholes[pools]), 1.0)[which.reshape(-1)])
+
+
+def anybody_may_want(snapshot: Snapshot) -> bool:
+    """Tell whether any running cluster may want more workers than it has where they can stay."""
+    running = snapshot.arrays.running
+    if any(ground.any_emptied for ground in snapshot.arrays.grounds.values()):
+        return True
+    return running.found("wanting", (), lambda: _want(running.cells))
+
+
+def _want(cells: Ints) -> bool:
+    return bool((cells[:, columns.WANTED] > cells[:, columns.HAS]).any())
 
 
 def staying_workers(snapshot: Snapshot, cells: Ints) -> Ints:

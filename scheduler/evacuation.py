@@ -34,7 +34,7 @@ def uprooted(snapshot: Snapshot) -> tuple[Cluster, ...]:
     """Return the clusters that have any process on a node that is to be emptied, by id."""
     arrays, found = snapshot.arrays, set[RequestId]()
     for pool, ground in arrays.grounds.items():
-        if ground.emptied.any():
+        if ground.any_emptied:
             cells = arrays.processes.cells
             here = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.POOL] == arrays.names.pools.of(pool))
             there = np.flatnonzero(here & (cells[:, columns.NODE] >= 0))

@@ -10,12 +10,12 @@ import numpy as np
 
 from quotas.grants import NOBODY, Grants
 from registry.axes import PLACES, Bools, Ints
-from registry.ids import AllocationId, PoolId, Seconds
-from scheduler import arrays as columns
-from scheduler.arrays import NOWHERE, Ground, Spot
+from registry.ids import AllocationId, RequestId, Seconds
+from scheduler.arrays import NOWHERE, Spot
 from scheduler.bookings import Booking, is_over, until
 from scheduler.dues import Due, Dues
-from scheduler.leaving import leaving_of
+from scheduler.ground import Ground
+from scheduler.leaving import running_in
 from scheduler.profile import Hold, Leaving, Timeline
 from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
@@ -38,19 +38,57 @@ class Floor:
     """One spot while a plan is made: its nodes and its quotas, now and at every known moment to come."""
 
     def __init__(self, ground: Ground, timeline: Timeline, dues: Dues, lent: tuple[Ints, Ints]) -> None:
-        self.lent, self.leaving = lent
+        self.lent, self._leaving = lent
         """The sums of what elastic workers hold that were not told to leave, and of what was told before."""
+        self.lends = bool(self.lent.any() or self._leaving.any())
+        """Whether anything may be had back within a notice."""
         self.ground: Final = ground
         self.timeline: Final = timeline
         self.dues: Final = dues
         self.kept: list[Kept] = []
+        self._kept_for: dict[RequestId, Kept] = {}
+        self.counted = 0
+        """How many of those are promises that the policy counts."""
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
 
-    @property
-    def lends(self) -> bool:
-        """Tell whether anything may be had back within a notice."""
-        return bool(self.lent.any() or self.leaving.any())
+    def take_back(self, amount: Ints) -> None:
+        """Know that elastic workers that hold so much altogether were told to leave in this cycle."""
+        self.lent = self.lent - amount
+        self.lends = bool(self.lent.any() or self._leaving.any())
+
+    def make_way(self, amount: Ints) -> None:
+        """Know that guaranteed work that holds so much has to end in this cycle."""
+        self._leaving = self._leaving + amount
+        self.lends = bool(self.lent.any() or self._leaving.any())
+
+    def kept_for(self, request: Request) -> Kept | None:
+        """Return what is set aside for a request, if anything is."""
+        return self._kept_for.get(request.id)
+
+    def keep(self, kept: Kept) -> None:
+        """Set everything aside for a protected start."""
+        self.kept.append(kept)
+        self._kept_for[kept.request.id] = kept
+        self.counted += not kept.soon
+        self.timeline.hold(kept.hold)
+        self.dues.promise(kept.due)
+
+    def keep_all(self, kept: Sequence[Kept]) -> None:
+        """Set everything aside for several protected starts."""
+        self.kept += kept
+        self._kept_for.update({one.request.id: one for one in kept})
+        self.counted += sum(not one.soon for one in kept)
+        self.timeline.hold_all([one.hold for one in kept])
+        self.dues.promise_all([one.due for one in kept])
+
+    def let_go(self, kept: Kept) -> None:
+        """Set nothing aside for it any more."""
+        self.kept.remove(kept)
+        del self._kept_for[kept.request.id]
+        self.counted -= not kept.soon
+        self.timeline.let_go(kept.hold)
+        self.dues.let_go(kept.due)
 
 
 def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Floor:
@@ -60,14 +98,15 @@ def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Fl
     them taken from a moment on, and free again once what ran there has ended.
     """
     pool, booking = spot
-    ground = snapshot.arrays.grounds.get(pool) or Ground((), snapshot.arrays.axes)
-    leaving = leaving_of(snapshot, pool, now)
+    ground = snapshot.arrays.ground(pool)
+    running = running_in(snapshot.arrays, pool, ground)
+    leaving = running.by(now, snapshot.policy.termination_slack_seconds)
     free = ground.free.copy()
-    free[:, PLACES] -= np.bincount(leaving.nodes[leaving.nodes >= 0], minlength=len(free))
+    free[:, PLACES] -= running.on_nodes
     dues = Dues(grants, leaving, now)
+    lent = running.elastic, running.leaving
     bookings = [one for one in snapshot.bookings.values() if one.pool == pool and not is_over(one, now)]
     bookings.sort(key=lambda one: (one.begins, one.id))
-    lent = _lent(snapshot, pool)
     if not bookings:
         return Floor(ground, Timeline(free, leaving, now), dues, lent)
     slack = snapshot.policy.termination_slack_seconds
@@ -84,19 +123,6 @@ def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Fl
         if one.begins > now:
             timeline.hold(_hold(one, ground, timeline, slack))
     return Floor(ground, timeline, dues, lent)
-
-
-def _lent(snapshot: Snapshot, pool: PoolId) -> tuple[Ints, Ints]:
-    """Return the sums of what elastic workers hold in a pool, and of what was told to leave."""
-    arrays = snapshot.arrays
-    cells = arrays.processes.cells
-    back = (cells[:, columns.LENT] > 0) & (cells[:, columns.ALIVE] == 1)
-    if back.any():
-        back &= cells[:, columns.POOL] == arrays.names.pools.of(pool)
-    cells = cells[back]
-    elastic = cells[:, columns.LENT] == columns.ELASTIC
-    shapes = cells[:, columns.SHAPE_OF_PROCESS :]
-    return np.asarray(shapes[elastic].sum(axis=0)), np.asarray(shapes[~elastic].sum(axis=0))
 
 
 def _booked(bookings: Iterable[Booking], ground: Ground) -> Bools:

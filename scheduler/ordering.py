@@ -151,6 +151,8 @@ class Standings:
     def _lift_requeued(self) -> None:
         """Give who had to make way the place of the first of its class, before it."""
         cells = self._arrays.queue.cells
+        if not cells[:, columns.REQUEUED].any():
+            return
         requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
         for one in np.unique(cells[requeued, columns.CLASS]):
             own = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLASS] == one)

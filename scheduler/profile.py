@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import le
 from typing import Final
 
 import numpy as np
 
 from registry.axes import Ints, within
 from registry.ids import Seconds
-from scheduler.fitting import Gang, Packing, place
+from scheduler.fitting import Crowded, Gang, Packing, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,31 @@ class Timeline:
     """
 
     def __init__(self, free: Ints, leaving: Leaving, now: Seconds) -> None:
-        self.free: Final = free.copy()
+        """Take the free amounts, which are the timeline's own from then on."""
+        self.free: Final = free
         self._now: Final = now
         self._leaving: Final = leaving
-        here = leaving.nodes >= 0
-        times = np.concatenate(((now,), leaving.times[here]))
-        totals = np.concatenate((free.sum(axis=0)[None], leaving.shapes[here])).cumsum(axis=0)
-        is_last = np.concatenate((times[1:] != times[:-1], (True,)))
-        self._times: Ints = times[is_last]
-        self._totals: Ints = totals[is_last]
+        times, shapes, here = leaving.times, leaving.shapes, leaving.nodes >= 0
+        if not here.all():
+            times, shapes = times[here], shapes[here]
+        self._times: Ints = np.empty(len(times) + 1, dtype=np.int64)
+        self._times[0], self._times[1:] = now, times
+        self._totals: Ints = np.empty((len(times) + 1, free.shape[1]), dtype=np.int64)
+        self._totals[0], self._totals[1:] = free.sum(axis=0), shapes
+        np.cumsum(self._totals, axis=0, out=self._totals)
+        differs = self._times[1:] != self._times[:-1]
+        if not differs.all():
+            is_last = np.append(differs, True)
+            self._times, self._totals = self._times[is_last], self._totals[is_last]
         self._holds: list[Hold] = []
+        self._starts: list[Seconds] = []
         self._begun: list[Hold] = []
         self._early: list[Hold] = []
-        self._tight: dict[Hold, Ints] = {}
+        self._then: dict[Seconds, Ints] = {}
+        self._until: list[Ints] = []
+        self._steps: tuple[list[int], list[list[int]]] | None = None
+        self._lasting: dict[int, Ints] = {}
+        self._placed: dict[tuple[int, int], tuple[Gang, Packing | Crowded]] = {}
 
     @property
     def promised(self) -> tuple[Hold, ...]:
@@ -68,36 +82,117 @@ class Timeline:
         """Take an amount of each node from now until it is gone."""
         begun = Hold(self._now, ends, taken, total)
         self.free[...] -= taken
-        self._step(begun, -1)
+        self._change(begun, -1)
         self._begun.append(begun)
-        for hold in self._tight:
-            if hold.starts < ends:
-                self._tight[hold] -= taken
 
     def leave(self, early: Hold) -> None:
         """Know of an amount that is free of what holds it earlier than was known: from then to when that would end."""
-        self._step(early, 1)
-        self._change_then(early, 1)
+        self._change(early, 1)
         self._early.append(early)
 
     def hold(self, hold: Hold) -> None:
         """Keep an amount of each node for later."""
-        self._step(hold, -1)
-        self._change_then(hold, -1)
+        self._change(hold, -1)
         self._holds.append(hold)
-        if len(self.free) > 1:
-            self._tight[hold] = self._at(hold.starts)
+        insort(self._starts, hold.starts)
+
+    def hold_all(self, holds: Sequence[Hold]) -> None:
+        """Keep amounts of each node for later."""
+        starts, ends, totals = (np.array([getattr(one, name) for one in holds]) for name in ("starts", "ends", "total"))
+        times = np.unique(np.concatenate((self._times, starts, ends)))
+        changes = np.zeros((len(times), self.free.shape[1]), dtype=np.int64)
+        np.subtract.at(changes, np.searchsorted(times, starts), totals)
+        np.add.at(changes, np.searchsorted(times, ends), totals)
+        before = np.searchsorted(self._times, times, "right") - 1
+        self._totals = self._totals[before] + np.cumsum(changes, axis=0)
+        self._times = times
+        self._holds += holds
+        self._starts = sorted((*self._starts, *starts.tolist()))
+        self._forget()
+        self._then.clear()
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Tell whether more is held of any node than it has then, or possibly so."""
+        if len(self.free) == 1:
+            return bool((self._totals < 0).any())
+        return any((then < 0).any() for then in self._thens(sorted(set(self._starts))))
+
+    def may_come_earlier(self, hold: Hold) -> bool:
+        """Tell whether sums over all nodes leave room for something held at any moment before its start, too.
+
+        It would either be over by its start, or there is room just before that.
+        """
+        if self._steps is None:
+            self._steps = self._times.tolist(), self._totals.tolist()
+        times, sums = self._steps
+        begin, needed, seconds = bisect_left(times, hold.starts), hold.total.tolist(), hold.ends - hold.starts
+        if not begin:
+            return False
+        if not (all(map(le, needed, sums[begin - 1])) or (hold.total <= self._best(seconds)[begin - 1]).all()):
+            return False
+        end = int(np.searchsorted(self._times, hold.ends, "left"))
+        totals = self._totals.copy()
+        totals[begin:end] += hold.total
+        return len(self._by_sums(hold.total, seconds, Seconds(hold.starts - 1), totals)) > 0
+
+    def _best(self, seconds: int) -> Ints:
+        """Return the largest sums that last for so long, or nearly so, from any moment up to each."""
+        power = seconds.bit_length() - 1
+        if power not in self._lasting:
+            rows = np.searchsorted(self._times, self._times + (1 << power), "left") - np.arange(len(self._times))
+            least, step = self._totals.copy(), 1
+            lasting = least.copy()
+            while step <= int(rows.max()):
+                # Of so many rows together, doubled each time: what lasts is the least of two that overlap.
+                of = np.flatnonzero((rows >= step) & (rows < 2 * step))
+                lasting[of] = np.minimum(least[of], least[of + rows[of] - step])
+                least[: len(least) - step] = np.minimum(least[:-step], least[step:])
+                step *= 2
+            self._lasting[power] = np.maximum.accumulate(lasting, axis=0)
+        return self._lasting[power]
 
     def let_go(self, hold: Hold) -> None:
         """Keep something no longer."""
-        self._step(hold, 1)
+        self._change(hold, 1)
         self._holds.remove(hold)
-        self._tight.pop(hold, None)
-        self._change_then(hold, 1)
+        del self._starts[bisect_left(self._starts, hold.starts)]
 
     def open_until(self, ends: Seconds) -> Ints:
         """Return what of each node may be taken now by what is gone by `ends` without touching what is held."""
-        return self.open_from(self._now, ends)
+        if not self._starts or ends <= self._starts[0]:
+            return self.free
+        if len(self.free) == 1:
+            return self.open_from(self._now, ends)
+        return self._opens()[bisect_left(sorted(set(self._starts)), ends)]
+
+    def place(self, gang: Gang, ends: Seconds) -> Packing | Crowded:
+        """Return where a gang goes now that is gone by `ends`, or how much of it would.
+
+        Worked out once for all who are alike, while nothing is taken or kept.
+        """
+        if len(self.free) == 1:
+            return place(gang, self.open_until(ends))
+        alike = id(gang), bisect_left(self._starts, ends)
+        if alike not in self._placed:
+            # The gang is remembered with it: its identity is nobody else's as long as it is there.
+            self._placed[alike] = gang, place(gang, self.open_until(ends))
+        return self._placed[alike][1]
+
+    def open_by_starts(self) -> tuple[Ints, Ints]:
+        """Return when anything is held from, and the sums over all nodes of what may be taken until then.
+
+        The first sum is of what is free whatever is held, the next of what may be taken beyond the first of the
+        starts, and so on.
+        """
+        starts = np.array(sorted(set(self._starts)), dtype=np.int64)
+        if len(self.free) == 1 and not len(starts):
+            return starts, self.free
+        if len(self.free) != 1:
+            return starts, np.stack([np.maximum(one, 0).sum(axis=0) for one in self._opens()])
+        lowest = np.minimum.accumulate(self._totals, axis=0)
+        until = lowest[np.searchsorted(self._times, starts, "left")]
+        return starts, np.concatenate((self.free, until))
 
     def earliest(
         self, gang: Gang, seconds: int, *, until: Seconds | None = None, allows: Callable[[Seconds], bool]
@@ -114,7 +209,7 @@ class Timeline:
 
     def _first_moments(self, gang: Gang, seconds: int, until: Seconds | None) -> Iterator[Seconds]:
         """Yield moments at which the gang fits, the first one first; those in between are not gone through twice."""
-        moments = self._by_sums(gang.total, seconds, until)
+        moments = self._by_sums(gang.total, seconds, until, self._totals)
         if len(self.free) == 1:
             yield from (Seconds(int(at)) for at in moments)
             return
@@ -128,21 +223,25 @@ class Timeline:
                 low, high = (low, middle) if fits else (middle + 1, high)
             yield from (Seconds(int(at)) for at in run[low:])
 
-    def _by_sums(self, total: Ints, seconds: int, until: Seconds | None) -> Ints:
+    def _by_sums(self, total: Ints, seconds: int, until: Seconds | None, totals: Ints) -> Ints:
         """Return the moments from which the sum over all nodes is enough for so long."""
         stop = len(self._times) if until is None else int(np.searchsorted(self._times, until, "right"))
-        enough = within(total, self._totals)
-        if not enough[:stop].any():
+        enough = within(total, totals)
+        first = int(enough.argmax())
+        if first >= stop or not enough[first]:
             return self._times[:0]
+        if not (self._holds or self._early):
+            # Without anything held the sums only grow.
+            return self._times[first:stop]
         count = len(enough)
-        bad = np.where(enough, count, np.arange(count))
-        next_bad = np.minimum.accumulate(bad[::-1])[::-1]
-        gone = np.searchsorted(self._times, self._times[:stop] + seconds, "left")
-        return np.asarray(self._times[:stop][next_bad[:stop] >= gone])
+        next_bad = np.where(enough, count, np.arange(count))[::-1]
+        next_bad = np.minimum.accumulate(next_bad)[::-1][first:stop]
+        moments = self._times[first:stop]
+        return np.asarray(moments[next_bad >= np.searchsorted(self._times, moments + seconds, "left")])
 
     def _runs(self, moments: Ints, seconds: int) -> Iterable[Ints]:
         """Cut moments where something is held, at its start and so long before: within a run room only grows."""
-        starts = {hold.starts for hold in self._holds}
+        starts = set(self._starts)
         cuts = sorted(starts | {at - seconds + 1 for at in starts} | {at + 1 for at in starts})
         return (run for run in np.split(moments, np.searchsorted(moments, np.array(cuts, dtype=np.int64))) if len(run))
 
@@ -156,44 +255,72 @@ class Timeline:
         """Return what each node has free all the time from a moment until another."""
         if len(self.free) == 1:
             begin = int(np.searchsorted(self._times, at, "right")) - 1
+            if not (self._holds or self._early):
+                return self._totals[begin : begin + 1].copy()
             end = int(np.searchsorted(self._times, ends, "left"))
             return np.asarray(self._totals[begin : max(end, begin + 1)].min(axis=0)[None])
-        free = self.free if at == self._now else self._at(at)
-        for hold, then in self._tight.items():
-            if at <= hold.starts < ends:
-                free = np.minimum(free, then)
+        free = self.free if at == self._now else self._at([at])[0]
+        first, last = bisect_left(self._starts, at), bisect_left(self._starts, ends)
+        for then in self._thens(sorted(set(self._starts[first:last]))):
+            free = np.minimum(free, then)
         return free
 
-    def _at(self, at: Seconds) -> Ints:
-        """Return what each node has free at a moment."""
-        free = self.free.copy()
-        gone = int(np.searchsorted(self._leaving.times, at, "right"))
-        nodes, shapes = self._leaving.nodes[:gone], self._leaving.shapes[:gone]
+    def _opens(self) -> list[Ints]:
+        """Return what of each node may be taken until the first start of what is held, the next one, and so on."""
+        if not self._until:
+            self._until = [self.free]
+            for then in self._thens(sorted(set(self._starts))):
+                self._until.append(np.minimum(self._until[-1], then))
+        return self._until
+
+    def _thens(self, moments: Sequence[Seconds]) -> Iterator[Ints]:
+        """Yield what each node has free at moments, in their order, once worked out as long as nothing changes it."""
+        missing = [at for at in moments if at not in self._then]
+        self._then.update(zip(missing, self._at(missing), strict=True))
+        return (self._then[at] for at in moments)
+
+    def _at(self, moments: Sequence[Seconds]) -> list[Ints]:
+        """Return what each node has free at moments, given in their order: each is made of the one before."""
+        result: list[Ints] = []
+        begun = [Hold(one.ends, one.ends, one.taken, one.total) for one in self._begun]
+        back = [*((one.ends, 1, one.taken) for one in begun), *((one.ends, 1, one.taken) for one in self._holds)]
+        away = [(one.starts, -1, one.taken) for one in self._holds]
+        early = [(at, sign, one.taken) for one in self._early for at, sign in ((one.starts, 1), (one.ends, -1))]
+        changes = sorted((*back, *away, *early), key=lambda one: one[0])
+        free, gone, done = self.free.copy(), 0, 0
+        for at in moments:
+            then = int(np.searchsorted(self._leaving.times, at, "right"))
+            self._add_what_left(free, gone, then)
+            gone = then
+            while done < len(changes) and changes[done][0] <= at:
+                _, sign, taken = changes[done]
+                free += sign * taken
+                done += 1
+            result.append(free.copy())
+        return result
+
+    def _add_what_left(self, free: Ints, since: int, gone: int) -> None:
+        nodes, shapes = self._leaving.nodes[since:gone], self._leaving.shapes[since:gone]
         here = nodes >= 0
-        for column in range(free.shape[1]):
+        for column in range(free.shape[1] if len(nodes) else 0):
             # Bytes on a machine are far fewer than the 2^53 that sums of floats are exact to.
             back = np.bincount(nodes[here], weights=shapes[here, column], minlength=len(free))
             free[:, column] += back.astype(np.int64)
-        for begun in self._begun:
-            if begun.ends <= at:
-                free += begun.taken
-        for hold in self._holds:
-            if hold.starts <= at < hold.ends:
-                free -= hold.taken
-        for early in self._early:
-            if early.starts <= at < early.ends:
-                free += early.taken
-        return free
 
-    def _change_then(self, hold: Hold, sign: int) -> None:
-        for other in self._tight:
-            if hold.starts <= other.starts < hold.ends:
-                self._tight[other] += sign * hold.taken
-
-    def _step(self, hold: Hold, sign: int) -> None:
-        """Change the sums between two moments."""
+    def _change(self, hold: Hold, sign: int) -> None:
+        """Change the sums between two moments, and what each node has then."""
         begin, end = self._cut(hold.starts), self._cut(hold.ends)
         self._totals[begin:end] += sign * hold.total
+        self._forget()
+        for at in self._then:
+            if hold.starts <= at < hold.ends:
+                self._then[at] += sign * hold.taken
+
+    def _forget(self) -> None:
+        """Forget what was worked out of how things were."""
+        self._until, self._steps = [], None
+        self._placed.clear()
+        self._lasting.clear()
 
     def _cut(self, at: Seconds) -> int:
         """Return the row of a moment, which begins a step from now on."""

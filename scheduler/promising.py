@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from registry.ids import NodeId, RequestId, Seconds
+from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
+from scheduler.aside import are_free, keep_all, packing_of
 from scheduler.blocking import NODES_FULL, SHARE_FULL, WOULD_DELAY, stopped
-from scheduler.fitting import Gang, Packing, place
+from scheduler.fitting import Gang, Packing
 from scheduler.floors import Kept
 from scheduler.ordering import Standings
 from scheduler.plan import Claim, Placement
@@ -43,19 +44,27 @@ def keep_promises(decided: Decided) -> None:
     if not room.policy.keeps_promises:
         return
     for request in [one.request for one in set_aside(decided)]:
-        one = next((kept for kept in room.floor_for(request).kept if kept.request is request), None)
+        one = room.floor_for(request).kept_for(request)
         if one is None:
             continue  # somebody with a stronger claim has what it was promised
-        freed = one.request.pool in room.snapshot.freed or one.starts <= room.now
-        if freed or (one.starts > room.after_notice and decided.reclaims.could_help(one.request)):
+        freed = request.pool in room.snapshot.freed and room.may_gain(one)
+        helped = one.starts > room.after_notice and decided.reclaims.could_help(request)
+        if freed or helped or one.starts <= room.now:
             _move(decided, one)
 
 
 def set_aside(decided: Decided) -> list[Kept]:
     """Set aside everything that was promised and can still be had, first come first; return it in that order."""
-    return [
-        one for request in promised(decided.room.snapshot) if (one := _set_aside(decided, request, request.promise))
-    ]
+    requests = promised(decided.room.snapshot)
+    kept = keep_all(decided.room, requests)
+    if kept is None:
+        return [one for request in requests if (one := _set_aside(decided, request, request.promise))]
+    for request, is_free in zip(requests, are_free(decided.room, requests), strict=True):
+        assert request.promise is not None, request
+        decided.promises[request.id] = request.promise
+        short = decided.reclaims.is_short_of_quota(request)
+        decided.waits_for[request.id] = SHARE_FULL if short else WOULD_DELAY if is_free else NODES_FULL
+    return kept
 
 
 def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> Kept | None:
@@ -66,7 +75,7 @@ def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> K
         return None
     assert promise is not None, request
     gang = room.gang(request)
-    packing = _packing_of(promise, room, request)
+    packing = packing_of(promise, room.floor_for(request).ground)
     starts = Seconds(max(promise.starts, room.now))
     if packing is None or not room.could_keep(request, gang, starts, packing):
         first = room.first_start(request, gang)
@@ -151,7 +160,10 @@ def _before_weaker(
 
     Tell whether anything was found. Whose start comes later, or not at all any more, is noted with the cause.
     """
-    room, claim = decided.room, decided.reclaims.claim(request, gang)
+    room = decided.room
+    if not room.floor_for(request).kept:
+        return False
+    claim = decided.reclaims.claim(request, gang)
     weaker = decided.reclaims.weaker_than(claim, request)
     if not weaker:
         return False
@@ -177,7 +189,7 @@ def keep(decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, P
     if decided.reclaims.is_short_of_quota(request):
         bits = SHARE_FULL
     else:
-        fits = isinstance(place(gang, room.floor_for(request).timeline.free), Packing)
+        fits = isinstance(room.floor_for(request).timeline.place(gang, room.now), Packing)
         bits = WOULD_DELAY if fits else NODES_FULL
     decided.waits_for[request.id] = bits
     decided.promises[request.id] = room.keep(request, gang, *first)
@@ -190,12 +202,3 @@ def promised(snapshot: Snapshot) -> list[Request]:
     rows = np.flatnonzero(queue.cells[:, columns.PROMISED] * queue.cells[:, columns.ALIVE])
     requests = [snapshot.requests[queue.key(int(row))] for row in rows]
     return sorted(requests, key=lambda one: (one.promise.given if one.promise else 0, one.id))
-
-
-def _packing_of(promise: Promise, room: Room, request: Request) -> Packing | None:
-    """Return where a promise counts on starting, if all those nodes are still there."""
-    rows = room.floor_for(request).ground.row_of
-    names: list[NodeId] = [promise.head, *(node for node, _ in promise.workers)]
-    if not all(node in rows for node in names):
-        return None
-    return Packing(rows[promise.head], tuple((rows[node], count) for node, count in promise.workers))

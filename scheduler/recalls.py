@@ -177,7 +177,7 @@ class Recalls:
         """Know that a cluster ends as a whole, with what is guaranteed to it: it has nothing else to give up."""
         lent, floor = self.lent(pool), self._room.floor((pool, None))
         elastic = ~lent.taken & (lent.running == running)
-        floor.lent = floor.lent - lent.shapes[elastic].sum(axis=0)
+        floor.take_back(lent.shapes[elastic].sum(axis=0))
         lent.taken[elastic] = True
         owner = int(self._room.arrays.running.cells[running, columns.OWNER])
         self._ended[owner] = self._ended.get(owner, 0) + guaranteed
@@ -238,7 +238,7 @@ class Recalls:
         """Have workers leave: their nodes and their quota are free from then on."""
         room, lent = self._room, self.lent(request.pool)
         floor, lent.taken[chosen] = room.floor_for(request), True
-        floor.lent = floor.lent - lent.shapes[chosen].sum(axis=0)
+        floor.take_back(lent.shapes[chosen].sum(axis=0))
         for running in np.unique(lent.running[chosen]):
             rows = chosen[lent.running[chosen] == running]
             ends = released(room, int(running))

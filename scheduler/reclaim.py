@@ -78,8 +78,10 @@ class Reclaims:
                 continue
             at = np.flatnonzero(cells[:, columns.SPOT] == number)
             at = at[self._recalls.is_owned(cells[at])]
+            if not len(at):
+                continue
             strong = [one for one in floor.kept if self.claim(one.request, room.gang(one.request)) <= Claim.GUARANTEED]
-            if len(at) and len(strong) < len(floor.kept):
+            if len(strong) < len(floor.kept):
                 may_promise = sum(not one.soon for one in strong) < room.policy.reservations
                 result[at] = may_promise | within(cells[at][:, columns.TOTAL :], self._stops.at_best(spot[0]))
         return result

@@ -10,16 +10,17 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY
-from quotas.rates import price
+from quotas.rates import card_at, price
 from registry.axes import PLACES, Ints
 from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import CLASSES, Ground, Priced, Prices, Spot, shape_of
+from scheduler.arrays import CLASSES, Priced, Spot, shape_of
 from scheduler.bookings import left_seconds
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.dues import Due
-from scheduler.fitting import Gang, Packing, place, place_workers
+from scheduler.fitting import Gang, Packing, place_workers
 from scheduler.floors import Floor, Kept, floor_of
+from scheduler.ground import Ground
 from scheduler.holdings import Holdings
 from scheduler.leaving import releases_at
 from scheduler.plan import Placement
@@ -52,10 +53,9 @@ class Room:
         self.share_percent: Final = np.array([self.policy.classes[one].share_percent for one in CLASSES])
         self.held: Final = Holdings(snapshot, now)
         # With what is set aside for protected starts: it is nobody else's, and nobody's yet.
-        self.promised: Final = self.held.copy()
-        rules = {pool: rule for pool in snapshot.arrays.names.pools if (rule := snapshot.rule(pool, now))}
-        percents = {one: rule.price_percent for one, rule in self.policy.classes.items()}
-        self._prices: Final = Prices(rules, percents)
+        self.promised: Final = Holdings(snapshot, now)
+        card = card_at(snapshot.rate_cards.values(), now)
+        self._prices: Final = snapshot.arrays.names.prices_by(card, self.policy.classes)
         self._floors: dict[Spot, Floor] = {}
         self.stopped_by: Ints | None = None
         """What else than nodes stops each row of the queue, once it was asked and while nothing can change it."""
@@ -65,7 +65,12 @@ class Room:
     @property
     def prices(self) -> Ints:
         """Return the price of each gang that was mentioned, by its number."""
-        return self.arrays.names.prices(self._prices)
+        return self._prices.of_all(self.arrays.names.priced)
+
+    @property
+    def sells_all(self) -> bool:
+        """Tell whether every gang that was mentioned has a price."""
+        return len(self.prices) == 0 or self._prices.sells_all
 
     @cached_property
     def is_tight(self) -> bool:
@@ -75,17 +80,32 @@ class Room:
         """
         if self.arrays.structure.withholds_any:
             return True
-        cells = self.arrays.queue.cells
-        cells = cells[cells[:, columns.ALIVE] == 1]
-        if not len(cells):
+        queue = self.arrays.queue
+        if not len(queue):
             return False
-        classes = cells[:, columns.CLASS]
-        if (self.share_percent[classes] < WHOLE_PERCENT).any():
-            return True
-        running = self.held.running[cells[:, columns.BY_PERSON]].max() + len(cells)
-        price = self.prices[cells[:, columns.PRICED]].sum(dtype=np.float64)
-        poorest = self.held.available[cells[:, columns.PAYER]].min()
-        return bool(running >= self.most_per_person[classes].min() or price > poorest)
+        classes = np.flatnonzero(np.bincount(queue.cells[queue.alive(), columns.CLASS]))
+        rules = [self.policy.classes[CLASSES[number]] for number in classes.tolist()]
+        is_free = all(rule.takes_all for rule in rules)
+        least = min(rule.most_per_person for rule in rules)
+        return not is_free or self._may_reach(least) or self._may_cost_more_than_there_is()
+
+    def _may_reach(self, most_per_person: int) -> bool:
+        """Tell whether anybody could run so many, or as many as their class allows, if all who wait started."""
+        queue = self.arrays.queue
+        if len(self.arrays.running) + len(queue) < most_per_person:
+            return False
+        cells, running = queue.cells[queue.alive()], self.held.running
+        then = running + np.bincount(cells[:, columns.BY_PERSON], minlength=len(running))
+        return bool((then[cells[:, columns.BY_PERSON]] >= self.most_per_person[cells[:, columns.CLASS]]).any())
+
+    def _may_cost_more_than_there_is(self) -> bool:
+        """Tell whether anybody could lack credit if all who wait started, each paid of one allocation."""
+        queue, prices = self.arrays.queue, self.prices
+        if len(prices) and self._prices.dearest * len(queue) <= self.held.poorest:
+            return False
+        cells, available = queue.cells[queue.alive()], self.held.available
+        needed = prices[cells[:, columns.PRICED]].astype(np.float64)
+        return bool((np.bincount(cells[:, columns.PAYER], needed, minlength=len(available)) > available).any())
 
     def floor(self, spot: Spot) -> Floor:
         """Return the floor of a spot."""
@@ -122,15 +142,15 @@ class Room:
     @property
     def may_promise(self) -> bool:
         """Tell whether a promise could still be given in some pool."""
-        return any(self.may_promise_on(floor) for floor in self._floors.values())
+        return any(floor.counted < self.policy.reservations for floor in self._floors.values())
 
     def may_promise_on(self, floor: Floor) -> bool:
         """Tell whether the policy has a promise left for a pool."""
-        return sum(not kept.soon for kept in floor.kept) < self.policy.reservations
+        return floor.counted < self.policy.reservations
 
     def gang(self, request: Request) -> Gang:
         """Return what is placed of a request together."""
-        return Gang.of(request, self.arrays.axes)
+        return self.arrays.gang(self.arrays.names.shapes.of(shape_of(request)))
 
     def would_end(self, request: Request) -> Seconds:
         """Return when a request that starts now is gone at the latest."""
@@ -149,11 +169,11 @@ class Room:
     def packing(self, request: Request, gang: Gang) -> Packing | None:
         """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
         floor, ends = self.floor_for(request), self.would_end(request)
-        packing = place(gang, floor.timeline.open_until(ends))
-        row = self.grants.row(request.project, request.pool)
-        if not isinstance(packing, Packing) or floor.dues.delayed(row, gang.total, self.now, ends):
+        packing = floor.timeline.place(gang, ends)
+        if not isinstance(packing, Packing):
             return None
-        return packing
+        row = self.grants.row(request.project, request.pool)
+        return None if floor.dues.delayed(row, gang.total, self.now, ends) else packing
 
     def start(self, request: Request, gang: Gang, packing: Packing) -> Placement:
         """Place a request that nothing stops, and take its room."""
@@ -184,12 +204,9 @@ class Room:
         hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
         due = Due(row, gang.total, starts, ends)
         self.decisions += 1
-        floor.timeline.hold(hold)
-        floor.dues.promise(due)
         allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
-        soon = starts <= self.after_notice and floor.lends
-        floor.kept.append(Kept(request, starts, hold, due, allocation.id, soon))
+        floor.keep(Kept(request, starts, hold, due, allocation.id, self.is_soon(floor, starts)))
         self.promised.begin(request)
         self.promised.grant(request, gang.total)
         self.promised.hold(request, allocation.id, self.price(request))
@@ -197,6 +214,18 @@ class Room:
         workers = tuple((ids[row], count) for row, count in packing.workers)
         given = request.promise.given if request.promise else self.now
         return Promise(given=given, starts=starts, head=ids[packing.head], workers=workers)
+
+    def is_soon(self, floor: Floor, starts: Seconds) -> bool:
+        """Tell whether who starts then waits for no more than a notice to be over."""
+        return starts <= self.after_notice and floor.lends
+
+    def may_gain(self, kept: Kept) -> bool:
+        """Tell whether anything could be gained by finding a protected start again, as far as sums tell.
+
+        Of several nodes others may be better for whoever comes later, even if the start is the same.
+        """
+        floor = self.floor_for(kept.request)
+        return len(floor.ground.ids) > 1 or floor.timeline.may_come_earlier(kept.hold)
 
     def could_keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> bool:
         """Tell whether what was promised can still be had, on the same nodes from the same moment."""
@@ -209,9 +238,7 @@ class Room:
     def let_go(self, kept: Kept) -> None:
         """Set nothing aside any more for a request that is about to start, or to be promised another start."""
         floor, request = self.floor_for(kept.request), kept.request
-        floor.kept.remove(kept)
-        floor.timeline.let_go(kept.hold)
-        floor.dues.let_go(kept.due)
+        floor.let_go(kept)
         self.promised.forget(request, kept.allocation, kept.hold.total, self.price(request))
 
     def first_start(self, request: Request, gang: Gang, until: Seconds | None = None) -> tuple[Seconds, Packing] | None:
@@ -276,7 +303,9 @@ class Room:
 
     def price(self, request: Request) -> MicroCredits:
         """Return what a request would cost if it started now and ran for its whole time."""
-        return MicroCredits(self._prices.of(Priced(shape_of(request), request.walltime_seconds, request.request_class)))
+        priced = Priced(shape_of(request), request.walltime_seconds, request.request_class)
+        number = self.arrays.names.priced.of(priced)
+        return MicroCredits(int(self.prices[number]))
 
     def left_to_class(self, holdings: Holdings, request: Request) -> Ints:
         """Return what a request's class may still take of its pool."""
@@ -293,7 +322,8 @@ class Room:
         return fits and self.floor_for(request).dues.delayed(row, amount, self.now, ends) is None
 
     def _slots(self, request: Request, ground: Ground, packing: Packing) -> Iterator[Process]:
-        rule, percent = self._prices.rules[request.pool], self.rule_of(request).price_percent
+        rule, percent = self.snapshot.rule(request.pool, self.now), self.rule_of(request).price_percent
+        assert rule is not None, request
         milliseconds = request.walltime_seconds * 1000
         head, worker = (price(rule, one, milliseconds, percent=percent) for one in (request.head, request.worker))
         nodes = [ground.ids[row] for row, count in packing.workers for _ in range(count)]

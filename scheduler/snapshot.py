@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeVar, assert_never, cast
 
 from quotas.allocations import Allocation
@@ -111,21 +111,16 @@ class _Draft:
     def __init__(self, before: Snapshot, news: Sequence[Fact]) -> None:
         self.before = before
         kinds = {type(fact) for fact in news}
-
-        def own(mapping: Mapping[K, V], kind: type, *others: type) -> dict[K, V]:
-            """Return a copy to write to, if anything of these kinds is to be written."""
-            return dict(mapping) if kinds.intersection((kind, *others)) else cast(dict[K, V], mapping)
-
-        self.nodes = own(before.nodes, Node)
-        self.shares = own(before.shares, Share)
-        self.requests = own(before.requests, Request)
-        self.processes = own(before.processes, Process, Request)
-        self.allocations = own(before.allocations, Allocation)
-        self.credit = own(before.credit, Allocation)
-        self.days = own(before.days, DayOfUse)
-        self.rate_cards = own(before.rate_cards, RateCard)
-        self.bookings = own(before.bookings, Booking)
-        self.run_ratios = own(before.run_ratios, RunRatios)
+        self.nodes = _own(before.nodes, Node in kinds)
+        self.shares = _own(before.shares, Share in kinds)
+        self.requests = _own(before.requests, Request in kinds)
+        self.processes = _own(before.processes, Request in kinds or Process in kinds)
+        self.allocations = _own(before.allocations, Allocation in kinds)
+        self.credit = _own(before.credit, Allocation in kinds)
+        self.days = _own(before.days, DayOfUse in kinds)
+        self.rate_cards = _own(before.rate_cards, RateCard in kinds)
+        self.bookings = _own(before.bookings, Booking in kinds)
+        self.run_ratios = _own(before.run_ratios, RunRatios in kinds)
         self.freed: set[PoolId] = set()
         self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
 
@@ -205,8 +200,8 @@ class _Draft:
             for request in self.requests.values():
                 if request.state is State.PLACED:
                     self.arrays.put_request(request, self.processes.get(request.id, {}).values())
-        return replace(
-            self.before,
+        return Snapshot(
+            policy=self.before.policy,
             nodes=self.nodes,
             shares=self.shares,
             requests=self.requests,
@@ -220,6 +215,11 @@ class _Draft:
             arrays=self.arrays,
             freed=frozenset(self.freed),
         )
+
+
+def _own(mapping: Mapping[K, V], is_written: bool) -> dict[K, V]:  # noqa: FBT001 - one of ten that are alike
+    """Return a copy to write to, if anything is to be written."""
+    return dict(mapping) if is_written else cast(dict[K, V], mapping)
 
 
 def _amounts(facts: Iterable[Fact]) -> Iterator[Resources]:

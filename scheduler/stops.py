@@ -127,7 +127,7 @@ class Stops:
         total, share = cells[:, columns.SHAPE_OF_PROCESS :].sum(axis=0), int(shares_of(room, cells[:1])[0])
         if share != NOBODY:
             floor.dues.leave(Due(share, total, room.after_notice, ends))
-        floor.leaving = floor.leaving + total
+        floor.make_way(total)
         self._recalls.end(request.pool, running, some.totals[one])
         cause = Cause.URGENT if claim is Claim.URGENT else Cause.OWNER
         stop_by = Seconds(room.now + room.policy.notice_seconds)

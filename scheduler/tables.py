@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from operator import is_
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -15,8 +16,8 @@ Name = str | tuple[str | int, ...]
 K = TypeVar("K", bound=Name)
 
 _FEW: Final = 64
-_TWO: Final = 2
 H = TypeVar("H", bound=Hashable)
+V = TypeVar("V")
 ALIVE: Final = 0
 """The first column of every table: 1 in a row that stands for something, 0 in one that is free."""
 
@@ -29,6 +30,7 @@ class Table(Generic[K]):
         self._keys: list[K | None] = []
         self._rows: dict[K, int] = {}
         self._holes: list[int] = []
+        self._found: dict[Hashable, tuple[tuple[object, ...], Any]] = {}
 
     def __len__(self) -> int:
         """Return how many rows stand for something."""
@@ -36,12 +38,12 @@ class Table(Generic[K]):
 
     @property
     def cells(self) -> Ints:
-        """Return all rows, the free ones too: look at the column ALIVE."""
+        """Return all rows, the free ones too, which are all zeros: look at the column ALIVE."""
         return self._cells[: len(self._keys)]
 
     def alive(self) -> Ints:
-        """Return the numbers of the rows that stand for something."""
-        return np.flatnonzero(self.cells[:, ALIVE])
+        """Return the numbers of the rows that stand for something, for reading only."""
+        return self.found("alive", (), lambda: np.flatnonzero(self.cells[:, ALIVE]))
 
     def key(self, row: int) -> K:
         """Return what a row stands for."""
@@ -59,16 +61,32 @@ class Table(Generic[K]):
 
     def sorted(self, rows: Ints, by: Sequence[Ints | Floats | Bools]) -> list[int]:
         """Return some rows in the order of several numbers each, the last of them first of all; by key among equals."""
+        if len(rows) <= _FEW:
+            # In Python's own way as long as that is faster.
+            ranked = zip(*(one.tolist() for one in reversed(by)), map(self.key, rows), rows.tolist(), strict=True)
+            return [row for *_, row in sorted(ranked)]
         order = np.lexsort(by)
-        if len(rows) < _TWO:
-            return [int(row) for row in rows]
-        differs = np.zeros(len(rows) - 1, dtype=bool)
+        result: list[int] = rows[order].tolist()
+        alike = np.ones(len(rows) - 1, dtype=bool)
         for one in by:
-            differs |= one[order[1:]] != one[order[:-1]]
-        if differs.all():
-            return [int(row) for row in rows[order]]
-        groups = np.split(rows[order], np.flatnonzero(differs) + 1)
-        return [row for group in groups for row in sorted(group.tolist(), key=self.key)]
+            ranked_by = one[order]
+            alike &= ranked_by[1:] == ranked_by[:-1]
+        edges = np.flatnonzero(np.diff(alike, prepend=False, append=False))
+        for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            result[first : last + 1] = sorted(result[first : last + 1], key=self.key)
+        return result
+
+    def found(self, name: Hashable, given: tuple[object, ...], find: Callable[[], V]) -> V:
+        """Return what was worked out of these rows under a name and still holds, or work it out.
+
+        It holds as long as the rows are the same and the very same things are `given`, of which it was worked out, too.
+        """
+        known = self._found.get(name)
+        if known is not None and all(map(is_, known[0], given)):
+            return cast(V, known[1])
+        result = find()
+        self._found[name] = given, result
+        return result
 
     def put(self, key: K, values: Sequence[int]) -> None:
         """Write the row of a key: all columns but the first."""
@@ -77,29 +95,34 @@ class Table(Generic[K]):
             row = self._rows[key] = self._new_row()
             self._keys[row] = key
         self._cells[row] = (1, *values)
+        self._found.clear()
 
     def add(self, key: K, column: int, amount: int) -> None:
         """Change a number in the row of a key, if it has one."""
         row = self._rows.get(key)
         if row is not None:
             self._cells[row, column] += amount
+            self._found.clear()
 
     def drop(self, key: K) -> None:
         """Free the row of a key, if it has one."""
         row = self._rows.pop(key, None)
         if row is not None:
-            self._cells[row, ALIVE] = 0
+            self._cells[row] = 0
+            self._found.clear()
             self._keys[row] = None
             self._holes.append(row)
 
     def copy(self) -> Table[K]:
         """Return a table of its own with the same rows, without the free ones once they are most of it."""
-        twin: Table[K] = Table(self._cells.shape[1])
+        twin: Table[K] = Table.__new__(Table)
+        twin._found = {}
         if len(self._holes) > max(_FEW, len(self._keys) // 2):
             rows = self.alive()
             twin._cells = np.asfortranarray(self._cells[rows])
             twin._keys = [self._keys[row] for row in rows]
             twin._rows = {self.key(row): at for at, row in enumerate(rows)}
+            twin._holes = []
         else:
             twin._cells = self._cells.copy(order="F")
             twin._keys, twin._rows, twin._holes = self._keys.copy(), self._rows.copy(), self._holes.copy()

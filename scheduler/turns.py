@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from registry.axes import Bools, Ints
 from registry.ids import RequestId
 from scheduler import arrays as columns
-from scheduler.fitting import Packing, place
+from scheduler.fitting import Packing
 from scheduler.ordering import Place
 from scheduler.promising import Decided
 from scheduler.requests import Request
@@ -34,22 +34,32 @@ class Turns:
         self._reclaims: Final = decided.reclaims
         self._standings: Final = decided.standings
         self._queue: Final = room.arrays.queue
+        self._cells: Final = room.arrays.queue.cells
         self._too_large: Final[set[int]] = set()
         self._too_long: Final[set[int]] = set()
         self._hopeless: Final[set[int]] = set()
         self._looked_at = room.decisions
         rows = self._queue.alive()
         if apart:
-            rows = rows[~np.isin(rows, [self._queue.row(request) for request in apart])]
-        rows = rows[self._hopeful(rows)]
-        self._rows: list[int] = self._standings.order_of(rows)[::-1]
+            others = np.ones(len(self._cells), dtype=bool)
+            others[[self._queue.row(request) for request in apart]] = False
+            rows = rows[others[rows]]
+        if len(rows):
+            rows = rows[self._hopeful(rows)]
+            rows = np.array(self._standings.order_of(rows), dtype=np.int64)
+        self._rows: Ints = rows
+        self._at = 0
         self._late: list[tuple[Place, int]] = []
 
     def __iter__(self) -> Iterator[Request]:
         """Yield the requests in turn."""
-        promising, since = True, 0
+        promising, since, passed_over = True, 0, 0
         while (row := self._next()) is not None:
             if self._has_become_hopeless(row):
+                passed_over += 1
+                if passed_over > max(_AT_ONCE, (len(self._rows) - self._at) // _AT_ONCE):
+                    passed_over = 0
+                    self._leave_out(lambda rows: ~self._is_given_up(self._cells[rows]))
                 continue
             yield self._room.snapshot.requests[self._queue.key(row)]
             since += 1
@@ -58,26 +68,33 @@ class Turns:
                 self._look_again()
             if promising and not self._room.may_promise:
                 promising = False
-                self._rows = self._shortest_first(self._rows) if self._room.policy.shortest_fills else self._rows
+                if self._room.policy.shortest_fills:
+                    self._rows, self._at = self._shortest_first(self._rows[self._at :]), 0
 
     def _has_become_hopeless(self, row: int) -> bool:
-        cells = self._queue.cells[[row]]
-        if self._room.floor(self._room.arrays.names.spots.key(int(cells[0, columns.SPOT]))).closed:
+        cells = self._cells[row]
+        if not self._room.policy.backfill:
+            spot = self._room.arrays.names.spots.key(int(cells[columns.SPOT]))
+            if self._room.floor(spot).closed:
+                return True
+        if int(cells[columns.SHAPE]) in self._too_large or int(cells[columns.PRICED]) in self._too_long:
             return True
-        if any(int(kinds[0]) in known for known, kinds in self._given_up(cells)):
+        if self._hopeless and int(self._kinds(cells[None])[0]) in self._hopeless:
             return True
         if self._looked_at == self._room.decisions or not self._room.is_tight:
             return False
         return bool(self._reclaims.stopped(np.array([row]))[0])
 
-    def _given_up(self, cells: Ints) -> Iterator[tuple[set[int], Ints]]:
-        """Yield what was given up already, and which of it each request would be."""
+    def _is_given_up(self, cells: Ints) -> Bools:
+        """Tell which requests are like one that was given up already."""
+        result = np.zeros(len(cells), dtype=bool)
         if self._too_large:
-            yield self._too_large, cells[:, columns.SHAPE]
+            result |= _among(cells[:, columns.SHAPE], self._too_large)
         if self._too_long:
-            yield self._too_long, cells[:, columns.PRICED]
+            result |= _among(cells[:, columns.PRICED], self._too_long)
         if self._hopeless:
-            yield self._hopeless, self._kinds(cells)
+            result |= _among(self._kinds(cells), self._hopeless)
+        return result
 
     def give_up(self, request: Request) -> None:
         """Know that a request got nothing, and nobody else who asks for the same will, as room only becomes less.
@@ -89,9 +106,9 @@ class Turns:
         floor, gang = self._room.floor_for(request), self._room.gang(request)
         if self._reclaims.could_help(request):
             self._hopeless.add(int(self._kinds(cells)[0]))
-        elif not isinstance(place(gang, floor.timeline.free), Packing):
+        elif not isinstance(floor.timeline.place(gang, self._room.now), Packing):
             self._too_large.add(int(cells[0, columns.SHAPE]))
-        elif not isinstance(place(gang, floor.timeline.open_until(self._room.would_end(request))), Packing):
+        elif not isinstance(floor.timeline.place(gang, self._room.would_end(request)), Packing):
             self._too_long.add(int(cells[0, columns.PRICED]))
         else:
             self._hopeless.add(int(self._kinds(cells)[0]))
@@ -103,40 +120,53 @@ class Turns:
 
     def _next(self) -> int | None:
         """Return the row of who is next, as ranks are now."""
-        while self._rows or self._late:
-            if self._late and (not self._rows or self._late[0][0] < self._standings.place_before(self._rows[-1])):
+        while self._at < len(self._rows) or self._late:
+            if self._late and (
+                self._at == len(self._rows)
+                or self._late[0][0] < self._standings.place_before(int(self._rows[self._at]))
+            ):
                 stale, row = heapq.heappop(self._late)
             else:
-                row = self._rows.pop()
-                stale = self._standings.place_before(row)
-            if not self._standings.fell(self._queue.cells[row]):
+                row, stale = int(self._rows[self._at]), None
+                self._at += 1
+            if not self._standings.fell(self._cells[row]):
                 return row
             fresh = self._standings.place(row)
-            if fresh <= stale:
+            if fresh <= (self._standings.place_before(row) if stale is None else stale):
                 return row
             heapq.heappush(self._late, (fresh, row))
         return None
 
     def _hopeful(self, rows: Ints) -> Bools:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
-        cells = self._queue.cells[rows]
+        cells = self._cells[rows]
         hopeful = self._reclaims.stopped(rows) == 0
-        for known, kinds in self._given_up(cells):
-            hopeful &= ~np.isin(kinds, list(known))
+        if self._too_large or self._too_long or self._hopeless:
+            hopeful &= ~self._is_given_up(cells)
         hopeful[hopeful] = self._reclaims.maybe_fits(cells[hopeful])
         return np.asarray(hopeful)
 
     def _look_again(self) -> None:
         """Leave out who has become hopeless, of those whose rank fell, too."""
-        if self._looked_at == self._room.decisions:
-            return
-        self._looked_at = self._room.decisions
-        keeps = self._hopeful(np.array(self._rows, dtype=np.int64))
-        self._rows = [row for row, keep in zip(self._rows, keeps, strict=True) if keep]
-        keeps = self._hopeful(np.array([row for _, row in self._late], dtype=np.int64))
-        self._late = [one for one, keep in zip(self._late, keeps, strict=True) if keep]
-        heapq.heapify(self._late)
+        if self._looked_at != self._room.decisions:
+            self._looked_at = self._room.decisions
+            self._leave_out(self._hopeful)
 
-    def _shortest_first(self, rows: list[int]) -> list[int]:
-        some = np.array(rows, dtype=np.int64)
-        return self._queue.sorted(some, (self._queue.cells[some, columns.WALLTIME],))[::-1]
+    def _leave_out(self, is_left: Callable[[Ints], Bools]) -> None:
+        if self._at < len(self._rows):
+            left = self._rows[self._at :]
+            self._rows, self._at = left[is_left(left)], 0
+        if self._late:
+            keeps = is_left(np.array([row for _, row in self._late], dtype=np.int64))
+            self._late = [one for one, keep in zip(self._late, keeps, strict=True) if keep]
+            heapq.heapify(self._late)
+
+    def _shortest_first(self, rows: Ints) -> Ints:
+        return np.array(self._queue.sorted(rows, (self._cells[rows, columns.WALLTIME],)), dtype=np.int64)
+
+
+def _among(numbers: Ints, known: set[int]) -> Bools:
+    """Tell which numbers are among some."""
+    if len(numbers) <= _AT_ONCE:
+        return np.array([number in known for number in numbers.tolist()], dtype=bool)
+    return np.isin(numbers, list(known))
