@@ -49,6 +49,8 @@ class Floor:
         self._kept_for: dict[RequestId, Kept] = {}
         self.counted = 0
         """How many of those are promises that the policy counts."""
+        self.searched_enough = False
+        """Whether so many have looked in vain for what could be free within a notice that nobody else does."""
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
 

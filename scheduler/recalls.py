@@ -27,6 +27,9 @@ from scheduler.room import Room, exceeds
 from scheduler.scaling import spared_milliseconds
 from scheduler.vacating import Vacating
 
+_MOST_SEARCHES: Final = 16
+"""So many requests look in one cycle for what could stop or break for them: each search is dear."""
+
 
 @dataclass(slots=True)
 class _Taken:
@@ -46,6 +49,8 @@ class Recalls:
         self._taken: Final[dict[RequestId, _Taken]] = {}
         self._ended: Final[dict[int, Ints]] = {}
         self._own_left: tuple[int, Ints] | None = None
+        self.searches = 0
+        """How often anybody looked in this cycle for work that could stop, or promises that could break."""
 
     @property
     def shrinking(self) -> frozenset[RequestId]:
@@ -119,9 +124,12 @@ class Recalls:
     def overrules(self, claim: Claim) -> bool:
         """Tell whether by a claim guaranteed work is stopped and promises are broken.
 
-        For an owner that is so where the policy says for how long whoever borrows is guaranteed anything.
+        For an owner that is so where the policy says for how long whoever borrows is guaranteed anything. Once so many
+        have looked in a cycle as may, the others have to wait for those that follow.
         """
         owns = self._room.policy.minimum_run_seconds is not None
+        if self.searches >= _MOST_SEARCHES:
+            return False
         return claim is Claim.URGENT or (claim is Claim.GUARANTEED and owns)
 
     def own_left(self) -> Ints:
@@ -144,6 +152,8 @@ class Recalls:
     def is_owned(self, cells: Ints) -> Bools:
         """Tell which pending requests, rows of the queue, `overrule` others by their claim."""
         urgent = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT)
+        if self.searches >= _MOST_SEARCHES:
+            return np.zeros(len(cells), dtype=bool)
         if self._room.policy.minimum_run_seconds is None:
             return np.asarray(urgent)
         own_left = self.own_left()[cells[:, columns.INSTITUTION]]

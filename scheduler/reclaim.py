@@ -21,6 +21,9 @@ from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.stops import Stops
 
+_MOST_IN_VAIN: Final = 64
+"""So many requests look in vain in one cycle for workers that could leave for them: each search is dear."""
+
 
 class Reclaims:
     """What is taken back while a plan is made.
@@ -35,6 +38,7 @@ class Reclaims:
         self._room: Final = room
         self._recalls: Final = Recalls(room)
         self._stops: Final = Stops(room, self._recalls)
+        self._in_vain = 0
 
     @property
     def giving_up(self) -> frozenset[RequestId]:
@@ -64,6 +68,7 @@ class Reclaims:
         if request.booking is not None or not self._recalls.overrules(claim):
             return []
         kept = self._room.floor_for(request).kept
+        self._recalls.searches += len(kept) > 0
         others = (one for one in kept if one.request is not request)
         return [one for one in others if self.claim(one.request, self._room.gang(one.request)) > claim]
 
@@ -111,10 +116,13 @@ class Reclaims:
         As few as will do, if it may have any, from the end of the order: of those that have to be asked, the nodes
         with the most room come first.
         """
-        if request.booking is not None or not self._room.floor_for(request).lends:
+        floor = self._room.floor_for(request)
+        if request.booking is not None or not floor.lends or floor.searched_enough:
             return None
         claim = self.claim(request, gang)
         packing = self._recalls.back(request, gang, claim, self._recalls.victims(request, claim))
+        self._in_vain += packing is None
+        floor.searched_enough = self._in_vain >= _MOST_IN_VAIN
         return None if packing is None else (self._room.after_notice, packing)
 
     def stop_for(self, request: Request, gang: Gang) -> tuple[Seconds, Packing] | None:

@@ -134,8 +134,8 @@ class Room:
 
     def within_notice(self, floor: Floor) -> Ints:
         """Return the sums over all nodes of what is free when a notice is over, if all that is lent is taken back."""
-        if not floor.lends:
-            return floor.lent
+        if not floor.lends or floor.searched_enough:
+            return floor.lent * 0
         then = floor.timeline.open_from(self.after_notice, Seconds(self.after_notice + 1))
         return np.asarray(np.maximum(then, 0).sum(axis=0) + floor.lent)
 

@@ -23,9 +23,6 @@ from scheduler.room import Room
 from scheduler.stopping import Stoppable, borrowed, fewest, is_owed, processes_of, stoppable_in
 from scheduler.vacating import Vacating, given_back, shares_of, usable
 
-_MOST_SEARCHES: Final = 16
-"""So many requests look in one cycle for who could stop for them; the others do in those that follow."""
-
 
 class Stops:
     """Who has to stop, and for whom.
@@ -40,7 +37,6 @@ class Stops:
         self._recalls: Final = recalls
         self._pools: Final[dict[PoolId, Stoppable]] = {}
         self._stops: Final[dict[RequestId, Stop]] = {}
-        self._searches = 0
 
     @property
     def stopping(self) -> frozenset[RequestId]:
@@ -66,8 +62,6 @@ class Stops:
 
     def _suffices(self, cells: Ints, result: Bools) -> Bools:
         """Tell for whom of those with a strong claim what could end would be enough."""
-        if self._searches >= _MOST_SEARCHES:
-            return np.zeros(len(cells), dtype=bool)
         urgent, total = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT), cells[:, columns.TOTAL :]
         for number in np.unique(cells[result, columns.POOL]):
             pool = self._room.arrays.names.pools.key(int(number))
@@ -89,7 +83,7 @@ class Stops:
         """
         if not self._recalls.overrules(claim):
             return None
-        self._searches += 1
+        self._recalls.searches += 1
         vacating, some = Vacating(self._room, request, gang), self._in(request.pool)
         victims = self._recalls.victims(request, claim)
         elastic = self._recalls.lent(request.pool).processes[victims]
