@@ -10,7 +10,7 @@ import numpy as np
 
 from quotas.grants import NOBODY, Grants
 from registry.axes import PLACES, Bools, Ints
-from registry.ids import AllocationId, RequestId, Seconds
+from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.arrays import NOWHERE, Spot
 from scheduler.bookings import Booking, is_over, until
 from scheduler.dues import Due, Dues
@@ -47,6 +47,7 @@ class Floor:
         self.dues: Final = dues
         self.kept: list[Kept] = []
         self._kept_for: dict[RequestId, Kept] = {}
+        self._promised_to: dict[InstitutionId, Ints] = {}
         self.counted = 0
         """How many of those are promises that the policy counts."""
         self.searched_enough = False
@@ -68,11 +69,17 @@ class Floor:
         """Return what is set aside for a request, if anything is."""
         return self._kept_for.get(request.id)
 
+    def promised_to(self, institution: InstitutionId, apart: Request) -> Ints:
+        """Return the sum of what is set aside for requests of an institution, but for one of them."""
+        nothing = self.lent * 0
+        own = self._kept_for.get(apart.id)
+        return self._promised_to.get(institution, nothing) - (nothing if own is None else own.due.total)
+
     def keep(self, kept: Kept) -> None:
         """Set everything aside for a protected start."""
         self.kept.append(kept)
         self._kept_for[kept.request.id] = kept
-        self.counted += not kept.soon
+        self._count(kept, 1)
         self.timeline.hold(kept.hold)
         self.dues.promise(kept.due)
 
@@ -80,7 +87,8 @@ class Floor:
         """Set everything aside for several protected starts."""
         self.kept += kept
         self._kept_for.update({one.request.id: one for one in kept})
-        self.counted += sum(not one.soon for one in kept)
+        for one in kept:
+            self._count(one, 1)
         self.timeline.hold_all([one.hold for one in kept])
         self.dues.promise_all([one.due for one in kept])
 
@@ -88,9 +96,14 @@ class Floor:
         """Set nothing aside for it any more."""
         self.kept.remove(kept)
         del self._kept_for[kept.request.id]
-        self.counted -= not kept.soon
+        self._count(kept, -1)
         self.timeline.let_go(kept.hold)
         self.dues.let_go(kept.due)
+
+    def _count(self, kept: Kept, sign: int) -> None:
+        self.counted += sign * (not kept.soon)
+        whose = kept.request.institution
+        self._promised_to[whose] = self._promised_to.get(whose, 0) + sign * kept.due.total
 
 
 def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Floor:

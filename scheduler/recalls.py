@@ -115,9 +115,8 @@ class Recalls:
         if share == NOBODY:
             return Claim.BORROWED_GUARANTEED
         owner = room.arrays.names.vertices.of((ShareId(request.institution), request.pool))
-        others = (one for one in room.floor_for(request).kept if one.request.id != request.id)
-        promised = sum((one.due.total for one in others if one.request.institution == request.institution), gang.total)
-        held = room.grants.granted[share] - self.lent_of[owner] + promised
+        promised = room.floor_for(request).promised_to(request.institution, apart=request)
+        held = room.grants.granted[share] - self.lent_of[owner] + promised + gang.total
         within = not exceeds(held, room.arrays.structure.effective[share])
         return Claim.GUARANTEED if within else Claim.BORROWED_GUARANTEED
 
