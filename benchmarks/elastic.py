@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
@@ -38,7 +39,7 @@ class Log:
 LOGS: Final[Mapping[str, Log]] = {
     "KTH": Log(file="KTH-SP2-1996-2.1-cln.swf.gz", processors=100, per_worker=1, fluid_seconds=813),
     "Theta": Log(file="ALCF-Theta-2023.norm.swf.gz", processors=4392, per_worker=8, fluid_seconds=1934),
-    "Mira": Log(file="ALCF-Mira-2018.norm.swf.gz", processors=49152, per_worker=512, fluid_seconds=2459),
+    "Mira": Log(file="ALCF-Mira-2018.norm.swf.gz", processors=49152, per_worker=128, fluid_seconds=2459),
 }
 """The fluid list is a clairvoyant preemptive list, the smallest area first, never above the requested size."""
 
@@ -47,19 +48,15 @@ GOALS: Final[Mapping[str, tuple[float, float]]] = {"100": (12_500, 13_054), "020
 ASKED_OF_LOGS: Final = 1.2
 
 
-def policy_of(order: Order) -> Policy:
-    """Return a policy that refuses nobody, knows no slack, and lets nobody be overtaken for longer than two days.
+def policy() -> Policy:
+    """Return the one policy of all inputs: it refuses nobody, knows no slack, and bounds how long anybody waits.
 
     Nobody is promised a start but who is waiting for others to leave: with jobs that shrink, a protected start for
     the first in the queue costs more than it saves.
     """
-    free = replace(unbounded(DEFAULT_POLICY), termination_slack_seconds=0, reservations=0, order=order)
+    free = replace(unbounded(DEFAULT_POLICY), termination_slack_seconds=0, reservations=0, order=Order.FILL)
     normal = replace(free.classes[RequestClass.NORMAL], overtaking_seconds=PATIENCE_SECONDS)
     return replace(free, classes={**free.classes, RequestClass.NORMAL: normal})
-
-
-ORDERS: Final[Mapping[str, Order]] = {"100": Order.AREA, "020": Order.SCORE}
-"""Where all can shrink, the least to do goes first; where most are rigid that starves the wide, and the score rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +91,10 @@ def run_all(some: Sequence[tuple[str, str]]) -> list[Result]:
     if not FOLDER.is_dir():
         raise FileNotFoundError(f"the published logs are not in {FOLDER}; HAIDANG_TRACES names their folder")
     with ProcessPoolExecutor() as processes:
-        return list(processes.map(replayed, *zip(*some, strict=True)))
+        coming = [processes.submit(replayed, *one) for one in some]
+        for number, one in enumerate(as_completed(coming), 1):
+            print(f"{number} of {len(some)}: {one.result()}", file=sys.stderr, flush=True)
+        return [one.result() for one in coming]
 
 
 def replayed(kind: str, name: str) -> Result:
@@ -103,9 +103,9 @@ def replayed(kind: str, name: str) -> Result:
         log = LOGS[name]
         rigid = rigid_jobs(read_log(FOLDER / log.file), log.processors)
         jobs, places = elastic_jobs(rigid, log.per_worker), log.processors // log.per_worker
-        return result_of(name, MalleableReplay(Site(processors=places), jobs, policy_of(Order.AREA)))
+        return result_of(name, MalleableReplay(Site(processors=places), jobs, policy()))
     jobs = malleable_jobs(FOLDER / "malleable" / f"jobs_malleable_{kind}.csv.gz", name)
-    return result_of(f"{kind} {name}", MalleableReplay(Site(processors=NODES), jobs, policy_of(ORDERS[kind])))
+    return result_of(f"{kind} {name}", MalleableReplay(Site(processors=NODES), jobs, policy()))
 
 
 def result_of(name: str, replay: MalleableReplay) -> Result:

@@ -15,7 +15,7 @@ from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.plan import Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Stop, Wait
+from scheduler.plan import Claim, Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Stop, Wait
 from scheduler.requests import End, Request, State
 from scheduler.scaling import resized
 from scheduler.snapshot import Snapshot
@@ -186,7 +186,7 @@ def _shrink(work: Work, shrink: Shrink, now: Seconds) -> None:
     _swap(work, before, resized(before, shrink.spared_milliseconds, now))
     _tell_to_leave(work, shrink)
     details = (
-        ("reason", "reclaimed" if shrink.by != (before.institution,) else "own-start"),
+        ("reason", _why(shrink)),
         ("by", " ".join(shrink.by)),
         ("claim", shrink.claim.code),
         ("workers", str(len(shrink.processes))),
@@ -205,6 +205,13 @@ def _stop(work: Work, stop: Stop, now: Seconds) -> None:
         ("stop_by", str(preemption.stop_by)),
     )
     work.journal.add([Event(request=before.id, at=now, kind=EventKind.PREEMPTED, details=details)])
+
+
+def _why(shrink: Shrink) -> str:
+    """Return the code of why workers are told to leave: for others, or for what starts or grows of its own."""
+    if shrink.by != (shrink.request.institution,):
+        return "reclaimed"
+    return "own-growth" if shrink.claim is Claim.ELASTIC else "own-start"
 
 
 def _tell_to_leave(work: Work, leaving: Shrink | Retirement) -> None:

@@ -34,8 +34,8 @@ NOWHERE: Final = -1
 
 # The columns of a pending request; the total of its gang follows.
 POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
-SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED = range(9, 18)
-TOTAL: Final = 18
+SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED, GROWS = range(9, 19)
+TOTAL: Final = 19
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
@@ -290,6 +290,7 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
         request.promise.starts if request.promise else 0,
         names.spots.of((request.pool, request.booking)),
         int(request.is_requeued),
+        int(request.workers_max > request.workers_min),
         *axes.row(request.gang_total(), request.workers_min + 1),
     )
 

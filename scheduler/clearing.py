@@ -51,7 +51,10 @@ def cleared(bidders: Bidders, budget: float) -> Ints:
     low, high = _bounds(bidders)
     if bidders.takes(bidders.sizes(low)) <= budget:
         return bidders.sizes(low)
-    for _ in range(_HALVINGS):
+    smallest = float(bidders.weight.min())
+    for _ in range(_HALVINGS if low < high else 0):
+        if 0 <= budget - bidders.takes(bidders.sizes(high)) < smallest:
+            break
         price = float(np.sqrt(low * high))
         low, high = (low, price) if bidders.takes(bidders.sizes(price)) <= budget else (price, high)
     sizes, more = bidders.sizes(high), bidders.sizes(low)

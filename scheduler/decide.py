@@ -9,8 +9,9 @@ from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopped
 from scheduler.displacing import displaced
-from scheduler.elastic import share_out
+from scheduler.elastic import asked_next, share_out
 from scheduler.evacuation import evacuate
+from scheduler.leveling import level
 from scheduler.ordering import Standings
 from scheduler.owners import call_back
 from scheduler.plan import Plan, PromiseChange, Wait
@@ -33,8 +34,9 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     placed = [placement.request for placement in decided.placements]
     ending = tuple(displaced(snapshot, now))
     apart = decided.reclaims.giving_up | {request.id for request in ending}
-    growths = tuple(share_out(decided.room, apart, placed))
+    growths = tuple(share_out(decided.room, apart, asked_next(placed)))
     call_back(decided.room, decided.reclaims, growths)
+    level(decided.room, decided.reclaims, growths, apart | decided.reclaims.giving_up, asked_next(placed))
     shrinks = tuple(decided.reclaims.shrinks())
     busy = {growth.request.id for growth in growths} | decided.reclaims.giving_up | apart
     return Plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from quotas.grants import NOBODY
 from registry.axes import Bools, Floats, Ints, parts
-from registry.ids import RequestId
+from registry.ids import PoolId, RequestId
 from scheduler import arrays as columns
 from scheduler.arrays import UNKNOWN, Spot
 from scheduler.clearing import Bidders, cleared
@@ -28,21 +28,28 @@ _ENOUGH: Final = 50
 """Halvings until it is clear what everybody gets."""
 
 
-def share_out(room: Room, apart: Collection[RequestId], placed: Collection[Request] = ()) -> Iterator[Growth]:
+Spender = tuple[str, PoolId]
+"""An institution in a pool."""
+
+
+def asked_next(placed: Iterable[Request]) -> frozenset[Spender]:
+    """Return the institutions of which somebody was just placed who wants more: they are asked in the next cycle."""
+    return frozenset((one.institution, one.pool) for one in placed if one.workers_wanted > one.workers_min)
+
+
+def share_out(room: Room, apart: Collection[RequestId], later: Collection[Spender] = frozenset()) -> Iterator[Growth]:
     """Give elastic workers, one at a time, to the institution that holds the least of its entitlement.
 
     Weighted max-min on dominant shares (Ghodsi et al., "Dominant Resource Fairness", NSDI 2011). Inside one
     institution a price says how many each of its clusters should have (`scheduler.clearing`); those below that come
-    first, by the least estimated work left, and nobody gives back anything for others to grow. A cluster that cannot
-    be given one more is not asked again, and those `apart` are not asked at all. Where somebody has just been placed
-    who wants more, the institution is asked in the next cycle, with them. What is given only ever raises an
-    institution's part.
+    first, by the least estimated work left. Nobody gives back anything for others to grow, but what may pass on
+    (`scheduler.leveling`). A cluster that cannot be given one more is not asked again, and those `apart` and of
+    institutions that are asked `later` are not asked at all. What is given only ever raises an institution's part.
     """
     if not anybody_may_want(room.snapshot):
         return
-    newly = {(one.institution, one.pool) for one in placed if one.workers_wanted > one.workers_min}
     households = {one.name(room): one for one in _households(room, apart)}
-    queue = [(one.satisfaction(room), name, one) for name, one in households.items() if name[:2] not in newly]
+    queue = [(one.satisfaction(room), name, one) for name, one in households.items() if name[:2] not in later]
     heapq.heapify(queue)
     while queue:
         _, name, household = queue[0]
@@ -154,27 +161,45 @@ def _steps(room: Room, whose: tuple[int, Spot], hungry: Ints, has: Ints, more: f
 
     `more` is the weight that the institution will get besides what its clusters have.
     """
-    owner, spot = whose
+    rows = sharing(room, *whose, has, hungry)
+    targets = worth_the_same(room, rows, has, more)
+    asks = np.isin(rows, hungry)
+    wanted = room.arrays.running.cells[rows, columns.WANTED]
+    for goal in (_least(room, rows), targets, wanted):
+        for at in np.flatnonzero(asks & (goal > has[rows])):
+            row = int(rows[at])
+            yield row, int(goal[at] - has[row])
+            has[row] = goal[at]
+
+
+def sharing(room: Room, owner: int, spot: Spot, has: Ints, hungry: Ints) -> Ints:
+    """Return the clusters of an institution in a spot among which workers can move, the least work left first.
+
+    They are rows of `running`: those that want more than their least, and those that are `hungry`.
+    """
     cells, place = room.arrays.running.cells, room.arrays.names.spots.of(spot)
     own = (cells[:, columns.OWNER] == owner) & (cells[:, columns.PLACE] == place) & (cells[:, columns.ALIVE] == 1)
     shares = own & (cells[:, columns.CLOSING] == 0) & (cells[:, columns.WANTED] > cells[:, columns.LEAST])
     shares[hungry] = True
     rows = np.flatnonzero(shares)
-    rows = np.array(room.arrays.running.sorted(rows, (work_left(room, rows, has),)), dtype=np.int64)
-    least = np.minimum(cells[rows, columns.LEAST], cells[rows, columns.WANTED])
+    return np.array(room.arrays.running.sorted(rows, (work_left(room, rows, has),)), dtype=np.int64)
+
+
+def worth_the_same(room: Room, rows: Ints, has: Ints, more: float) -> Ints:
+    """Return how many workers each of some clusters, in their order, should have if they get a weight `more`."""
+    cells = room.arrays.running.cells[rows]
     bidders = Bidders(
-        fraction=fractions(room, cells[rows]),
-        weight=worker_weights(room, cells[rows]),
-        least=least,
-        most=cells[rows, columns.WANTED],
+        fraction=fractions(room, cells),
+        weight=worker_weights(room, cells),
+        least=_least(room, rows),
+        most=cells[:, columns.WANTED],
     )
-    targets = cleared(bidders, bidders.takes(has[rows]) + more)
-    asks = np.isin(rows, hungry)
-    for goal in (least, targets, bidders.most):
-        for at in np.flatnonzero(asks & (goal > has[rows])):
-            row = int(rows[at])
-            yield row, int(goal[at] - has[row])
-            has[row] = goal[at]
+    return cleared(bidders, bidders.takes(has[rows]) + more)
+
+
+def _least(room: Room, rows: Ints) -> Ints:
+    cells = room.arrays.running.cells[rows]
+    return np.asarray(np.minimum(cells[:, columns.LEAST], cells[:, columns.WANTED]))
 
 
 def work_left(room: Room, rows: Ints, has: Ints) -> Floats:
@@ -234,6 +259,14 @@ def staying_workers(snapshot: Snapshot, cells: Ints) -> Ints:
         kept = sum(worker.wanted for worker in staying(snapshot, cluster))
         has[snapshot.arrays.running.row(cluster.request.id)] = kept
     return np.asarray(has)
+
+
+def with_growths(room: Room, growths: Iterable[Growth]) -> Ints:
+    """Return how many workers each running cluster, a row of `running` each, has with what it was given now."""
+    has = staying_workers(room.snapshot, room.arrays.running.cells)
+    for growth in growths:
+        has[room.arrays.running.row(growth.request.id)] += len(growth.processes)
+    return has
 
 
 def _fitting(room: Room, cells: Ints) -> Bools:

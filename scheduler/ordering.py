@@ -12,12 +12,15 @@ from registry.axes import Bools, Floats, Ints, parts
 from registry.ids import PoolId, Seconds, ShareId
 from registry.resources import MILLI
 from scheduler import arrays as columns
-from scheduler.policy import DAY, Order
+from scheduler.policy import DAY, HOUR, Order
 from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
 _WITHIN_INSTITUTION: Final = 0.1
 """How much the standing of a project counts beside that of its institution: it orders equals."""
+_AHEAD_SECONDS: Final = 20 * HOUR
+"""How much earlier the whole pool would have been asked for than a small part of it, by the order that fills up."""
+_FAR_OFF: Final = 1e12
 Place = tuple[bool, float, bool, int, str]
 """The first one goes first: who is overdue, then by score, who was requeued, by time of submission, by id."""
 
@@ -125,9 +128,8 @@ class Standings:
                 return weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + self._slowdowns(cells)
             case Order.ARRIVAL:
                 return np.asarray(-cells[:, columns.SUBMITTED], dtype=np.float64)
-            case Order.AREA:
-                total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
-                return -parts(total, self._wholes[cells[:, columns.POOL]]) * cells[:, columns.WALLTIME]
+            case Order.FILL:
+                return self._by_filling(cells)
             case Order.UNICEF:
                 cores = cells[:, columns.TOTAL] / MILLI
                 waited = self._now - cells[:, columns.SUBMITTED]
@@ -137,10 +139,18 @@ class Standings:
 
     def overdue(self, cells: Ints) -> Bools:
         """Tell of each pending request whether it has waited for longer than its class may be overtaken."""
-        if self._policy.order not in {Order.SCORE, Order.AREA}:
+        if self._policy.order not in {Order.SCORE, Order.FILL}:
             return np.zeros(len(cells), dtype=bool)
         limits = np.array([self._policy.classes[one].overtaking_seconds for one in columns.CLASSES])
         return np.asarray(self._now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])
+
+    def _by_filling(self, cells: Ints) -> Floats:
+        """Return scores by which who needs all of its workers comes before who can do with fewer."""
+        total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
+        part = parts(total, self._wholes[cells[:, columns.POOL]]) / 1_000_000
+        area = part * cells[:, columns.WALLTIME]
+        since = cells[:, columns.SUBMITTED] - _AHEAD_SECONDS * part
+        return np.asarray(np.where(cells[:, columns.GROWS] == 1, -_FAR_OFF - area, -since))
 
     def _place(self, row: int, score: float) -> Place:
         overdue, queue = bool(self._overdue[row]), self._arrays.queue

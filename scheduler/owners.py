@@ -9,7 +9,7 @@ from quotas.grants import NOBODY
 from registry.axes import PLACES, PLENTY, Ints
 from registry.ids import PoolId, RequestId
 from scheduler import arrays as columns
-from scheduler.elastic import anybody_may_want, staying_workers, work_left
+from scheduler.elastic import anybody_may_want, with_growths, work_left
 from scheduler.fitting import times
 from scheduler.plan import Growth
 from scheduler.reclaim import Reclaims
@@ -25,17 +25,15 @@ def call_back(room: Room, reclaims: Reclaims, growths: Sequence[Growth]) -> None
     if not anybody_may_want(room.snapshot):
         return
     cells = room.arrays.running.cells
-    has = staying_workers(room.snapshot, cells)
+    has = with_growths(room, growths)
     given = Counter({growth.request.id: len(growth.processes) for growth in growths})
-    for request, count in given.items():
-        has[room.arrays.running.row(request)] += count
     hungry = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLOSING] == 0) & (cells[:, columns.WANTED] > has)
     if not hungry.any():
         return
     for owner in np.unique(cells[hungry, columns.OWNER]):
         _, pool = room.arrays.names.vertices.key(int(owner))
         row = int(room.arrays.names.rows_of(room.arrays.structure)[owner])
-        if row != NOBODY and room.floor((pool, None)).lends:
+        if row != NOBODY and reclaims.lends_to_others(pool, int(owner)):
             place = room.arrays.names.spots.of((pool, None))
             rows = np.flatnonzero(hungry & (cells[:, columns.OWNER] == owner) & (cells[:, columns.PLACE] == place))
             rows = np.array(room.arrays.running.sorted(rows, (work_left(room, rows, has),)), dtype=np.int64)

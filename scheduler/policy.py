@@ -21,8 +21,9 @@ class Order(StrEnum):
     """Class, fair share and slowdown, and who is overdue first: the center's own."""
     ARRIVAL = "arrival"
     """First come, first served."""
-    AREA = "area"
-    """The least to do first, its gang times its walltime, but who is overdue before: as elastic workers are shared."""
+    FILL = "fill"
+    """Who needs exactly so many workers first, as they came, the wide a while earlier; then who can do with fewer, the
+    least to do first: they fill what is left. Who is overdue goes before all."""
     UNICEF = "unicef"
     """wait / (log2(cores) x walltime): Tang et al. (Cluster 2009), for comparison."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
@@ -99,9 +99,23 @@ class Recalls:
         lent, own = self.lent(request.pool), names.vertices.of((ShareId(request.institution), request.pool))
         victims = self._borrowed_by_others(request.pool, own)
         going = [room.arrays.running.key(int(one)) in busy for one in lent.running[victims]]
-        gang = Gang.of(request, room.arrays.axes)
-        workers = replace(gang, head=gang.head * 0, count=count, total=gang.worker * count)
-        return self.back(request, workers, Claim.ELASTIC, victims[~np.array(going, dtype=bool)]) is not None
+        victims = victims[~np.array(going, dtype=bool)]
+        return self.back(request, _workers_of(room, request, count), Claim.ELASTIC, victims) is not None
+
+    def pass_on(self, request: Request, count: int, beyond: Mapping[int, int]) -> bool:
+        """Have other clusters give up what more workers of a running cluster need, and keep it for those until then.
+
+        `beyond` says how many workers each cluster, a row of `running`, may lose at the most.
+        """
+        room, lent = self._room, self.lent(request.pool)
+        victims = np.sort(np.concatenate([np.flatnonzero(lent.running == row)[:most] for row, most in beyond.items()]))
+        gang = _workers_of(room, request, count)
+        packing = self.back(request, gang, Claim.ELASTIC, victims[~(lent.taken | lent.urgent)[victims]])
+        if packing is None:
+            return False
+        timeline, ends = room.floor_for(request).timeline, Seconds(room.after_notice + 1)
+        timeline.hold(Hold(room.after_notice, ends, packing.taken(gang, timeline.free), gang.total))
+        return True
 
     def claim(self, request: Request, gang: Gang) -> Claim:
         """Return by what claim a request would start: within its institution's nominal quota, borrowed, or urgent.
@@ -262,6 +276,12 @@ class Recalls:
             going.by.add(request.institution)
             going.claim = min(going.claim, claim)
         room.decisions += 1
+
+
+def _workers_of(room: Room, request: Request, count: int) -> Gang:
+    """Return so many workers of a request as something to be placed, without a head."""
+    gang = room.gang(request)
+    return replace(gang, head=gang.head * 0, count=count, total=gang.worker * count)
 
 
 def _share_of(room: Room, request: Request) -> int:

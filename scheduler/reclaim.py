@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -50,6 +50,14 @@ class Reclaims:
         if request.booking is not None:
             return False
         return self._room.floor_for(request).lends or self._stops.may_help(request)
+
+    def lends_to_others(self, pool: PoolId, owner: int) -> bool:
+        """Tell whether anybody but an institution has elastic workers in a pool."""
+        if not self._room.floor((pool, None)).lends:
+            return False
+        cells = cells_of_lent(self._room)
+        here = cells[:, columns.POOL] == self._room.arrays.names.pools.of(pool)
+        return bool((here & (cells[:, columns.INSTITUTION] != owner)).any())
 
     def maybe_fits(self, cells: Ints) -> Bools:
         """Tell who could start, be promised a start, or take what others have or were promised, as far as sums tell.
@@ -138,6 +146,10 @@ class Reclaims:
     def call_back(self, request: Request, count: int, busy: Collection[RequestId]) -> bool:
         """Take back workers that others borrowed for so many more of a running cluster; tell whether they were."""
         return self._recalls.call_back(request, count, self._stops.stopping.union(busy))
+
+    def pass_on(self, request: Request, count: int, beyond: Mapping[int, int]) -> bool:
+        """Have others of its institution give up workers for so many more of a cluster; tell whether they can."""
+        return self._recalls.pass_on(request, count, beyond)
 
     def claim(self, request: Request, gang: Gang) -> Claim:
         """Return by what claim a request would start."""

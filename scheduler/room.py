@@ -257,16 +257,12 @@ class Room:
         What it is guaranteed is held to the end of its time, an elastic worker on a lease.
         """
         request = cluster.request
-        assert request.placed is not None, request
-        assert request.deadline is not None, request
         assert request.allocation is not None, request
-        rule = self.snapshot.rule(request.pool, request.placed)
         floor, gang = self.floor_for(request), self.gang(request)
-        ends, left = releases_at(cluster, self.policy, self.now), request.deadline - self.now
-        seconds = min(self.policy.lease_seconds, left) if part is Part.ELASTIC else left
-        if rule is None or seconds <= 0 or self.is_put_off(request):
+        lease, ends = self.lease(request, part), releases_at(cluster, self.policy, self.now)
+        if lease is None:
             return ()
-        hold = price(rule, request.worker, seconds * 1000, percent=self.rule_of(request).price_percent)
+        seconds, hold = lease
         paid = self.promised.left(request, request.allocation, self.now) // hold if hold else count
         most = min(count, paid, LAST_ORDINAL + 1 - ordinal)
         while most > 0 and not self.has_quota(request, gang.worker * most, ends):
@@ -292,6 +288,17 @@ class Room:
             )
             for number, node in enumerate(nodes)
         )
+
+    def lease(self, request: Request, part: Part) -> tuple[int, MicroCredits] | None:
+        """Return for how long one more worker of a running request is paid in advance, and how much; None for never."""
+        assert request.placed is not None, request
+        assert request.deadline is not None, request
+        rule, left = self.snapshot.rule(request.pool, request.placed), request.deadline - self.now
+        seconds = min(self.policy.lease_seconds, left) if part is Part.ELASTIC else left
+        if rule is None or seconds <= 0 or self.is_put_off(request):
+            return None
+        percent = self.rule_of(request).price_percent
+        return seconds, price(rule, request.worker, seconds * 1000, percent=percent)
 
     def rule_of(self, request: Request) -> ClassRule:
         """Return the rule of a request's class."""

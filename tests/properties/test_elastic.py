@@ -15,8 +15,9 @@ from scheduler.clusters import Part, Process
 from scheduler.decide import decide
 from scheduler.fitting import Gang, Packing, place
 from scheduler.plan import Claim, Plan
-from scheduler.policy import DEFAULT_POLICY
+from scheduler.policy import DEFAULT_POLICY, HOUR
 from scheduler.requests import End, Request, State
+from scheduler.scaling import WHOLE_FRACTION
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
 from tests.properties.worlds import PROJECTS, applied, ended, left, overfull
@@ -179,6 +180,20 @@ def test_what_is_decided_does_not_depend_on_the_order_of_the_facts(
         chance.shuffle(facts)
         anew = a_snapshot(facts)
         assert decide(replace(anew, freed=before.freed), now) == plan
+
+
+@settings(max_examples=40)
+@given(centers(), arrivals(5))
+def test_workers_that_pass_on_come_to_rest(center: Snapshot, asked: list[tuple[int, Request]]) -> None:
+    """Where nobody comes or goes, nobody is told to leave for ever: with each notice the sizes are those that stay."""
+    wanting = [replace(one, walltime_seconds=10 * HOUR, parallel_fraction=WHOLE_FRACTION) for _, one in asked]
+    snapshot, now = settled(center, wanting), NOW
+    for _ in range(len(asked) + 2):
+        while (plan := decide(snapshot, now)).growths or plan.shrinks:
+            snapshot = applied(snapshot, plan, now)
+        now = Seconds(now + NOTICE)
+        snapshot = left(snapshot, now)
+    assert not decide(snapshot, now).shrinks
 
 
 BIDS = st.tuples(st.integers(0, 1000), st.integers(1, 4), st.integers(0, 12), st.sampled_from([1.0, 1.0, 2.5]))
