@@ -50,8 +50,8 @@ ASKED_OF_LOGS: Final = 1.2
 def policy_of(order: Order) -> Policy:
     """Return a policy that refuses nobody, knows no slack, and lets nobody be overtaken for longer than two days.
 
-    Nobody is promised a start but who is waiting for others to leave: with jobs that shrink, a protected start for
-    the first in the queue costs more than it saves.
+    Nobody is promised a first start but who is waiting for others to leave: with jobs that shrink, a protected start
+    for the first in the queue costs more than it saves.
     """
     free = replace(unbounded(DEFAULT_POLICY), termination_slack_seconds=0, reservations=0, order=order)
     normal = replace(free.classes[RequestClass.NORMAL], overtaking_seconds=PATIENCE_SECONDS)

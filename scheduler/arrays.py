@@ -29,6 +29,7 @@ __all__ = ["ALIVE", "CLASSES"]
 CLASSES: Final = tuple(RequestClass)
 NOT_SOLD: Final = -1
 UNKNOWN: Final = -1
+WHOLE_RATIO: Final = 1000
 NOWHERE: Final = -1
 """The row of a node that is not there."""
 
@@ -164,6 +165,7 @@ class Arrays:
         self.days: Table[tuple[ShareId, PoolId, int]] = Table(4)
         self.credit: Table[AllocationId] = Table(5)
         self.grounds: Mapping[PoolId, Ground] = {}
+        self.ratios: Ints = np.zeros(0, dtype=np.int64)
         self.shares: tuple[Share, ...] = ()
         self.structure = Structure((), axes)
         self.granted: Ints = np.zeros((0, axes.width), dtype=np.int64)
@@ -244,6 +246,21 @@ class Arrays:
         """Write what a share used on a day."""
         vertex = self.names.vertices.of((day.share, day.pool))
         self.days.put((day.share, day.pool, day.day), (vertex, day.day, day.ppm_seconds))
+
+    def put_ratios(self, person: PersonId, permille: int) -> None:
+        """Write which part of what it had asked for a person's work ran lately, in thousandths, whatever its class."""
+        numbers = [self.names.by_person.of((person, one)) for one in CLASSES]
+        self.ratios = self._ratios_of_all()
+        self.ratios[numbers] = permille
+
+    def ratios_of(self, by_person: Ints) -> Ints:
+        """Return that part for numbers of people with their class: all of it of whom nothing is known."""
+        known = self.ratios if len(self.ratios) >= len(self.names.by_person) else self._ratios_of_all()
+        return np.asarray(known[by_person])
+
+    def _ratios_of_all(self) -> Ints:
+        more = np.full(len(self.names.by_person) - len(self.ratios), WHOLE_RATIO, dtype=np.int64)
+        return np.concatenate((self.ratios, more))
 
     def wholes(self) -> Ints:
         """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""

@@ -17,7 +17,7 @@ from scheduler.dues import Due, Dues
 from scheduler.ground import Ground
 from scheduler.leaving import running_in
 from scheduler.profile import Hold, Leaving, Timeline
-from scheduler.requests import Request
+from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
 
 
@@ -32,6 +32,17 @@ class Kept:
     allocation: AllocationId
     soon: bool
     """Whether it waits for no more than a notice to be over: then it is none of the promises that are counted."""
+    promise: Promise
+
+    @property
+    def is_latest(self) -> bool:
+        """Tell whether it is a latest start, before which its request may take its turn."""
+        return self.promise.aim is not None
+
+    @property
+    def is_next(self) -> bool:
+        """Tell whether it is the start of who is next in line: as early as can be, and more than a notice away."""
+        return not (self.soon or self.is_latest)
 
 
 class Floor:
@@ -47,8 +58,10 @@ class Floor:
         self.dues: Final = dues
         self.kept: list[Kept] = []
         self._kept_for: dict[RequestId, Kept] = {}
-        self.counted = 0
-        """How many of those are promises that the policy counts."""
+        self.next_in_line = 0
+        """How many of those are for who is next in line."""
+        self.latest_starts = 0
+        """How many of those are latest starts."""
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
 
@@ -70,7 +83,7 @@ class Floor:
         """Set everything aside for a protected start."""
         self.kept.append(kept)
         self._kept_for[kept.request.id] = kept
-        self.counted += not kept.soon
+        self._count(kept, 1)
         self.timeline.hold(kept.hold)
         self.dues.promise(kept.due)
 
@@ -78,7 +91,8 @@ class Floor:
         """Set everything aside for several protected starts."""
         self.kept += kept
         self._kept_for.update({one.request.id: one for one in kept})
-        self.counted += sum(not one.soon for one in kept)
+        for one in kept:
+            self._count(one, 1)
         self.timeline.hold_all([one.hold for one in kept])
         self.dues.promise_all([one.due for one in kept])
 
@@ -86,9 +100,13 @@ class Floor:
         """Set nothing aside for it any more."""
         self.kept.remove(kept)
         del self._kept_for[kept.request.id]
-        self.counted -= not kept.soon
+        self._count(kept, -1)
         self.timeline.let_go(kept.hold)
         self.dues.let_go(kept.due)
+
+    def _count(self, kept: Kept, sign: int) -> None:
+        self.latest_starts += sign * kept.is_latest
+        self.next_in_line += sign * kept.is_next
 
 
 def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Floor:

@@ -50,10 +50,12 @@ def test_all_is_set_aside_at_once_as_one_after_the_other_would_be(snapshot: Snap
     for request, starts, packing in given_places(slowly, after):
         gang = slowly.gang(request)
         assert slowly.could_keep(request, gang, starts, packing)
-        assert slowly.keep(request, gang, starts, packing) == request.promise
+        assert request.promise is not None
+        assert slowly.keep(request, gang, (starts, packing), request.promise.aim).promise == request.promise
     for one in kept:
         floors = at_once.floor_for(one.request), slowly.floor_for(one.request)
-        assert floors[0].counted == floors[1].counted
+        assert floors[0].next_in_line == floors[1].next_in_line
+        assert floors[0].latest_starts == floors[1].latest_starts
         same = [floor.timeline.open_from(one.starts, one.hold.ends) for floor in floors]
         assert (same[0] == same[1]).all()
         assert all(map(np.array_equal, *(floor.timeline.open_by_starts() for floor in floors)))
@@ -74,7 +76,7 @@ def first_start_without(room: Room, kept: Kept) -> Seconds:
     room.let_go(kept)
     first = room.first_start(kept.request, room.gang(kept.request), until=kept.starts)
     assert first is not None
-    room.keep(kept.request, room.gang(kept.request), first[0], first[1])
+    room.keep(kept.request, room.gang(kept.request), first, kept.promise.aim)
     return first[0]
 
 
