@@ -9,6 +9,7 @@ from registry.centers import Node
 from registry.ids import PersonId, PoolId, ShareId
 from scheduler.bookings import Booking
 from scheduler.clusters import Process
+from scheduler.estimates import Outcome
 from scheduler.requests import Request
 
 
@@ -38,4 +39,4 @@ class RunRatios:
     before: int | None = None
 
 
-Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios
+Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios | Outcome

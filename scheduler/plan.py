@@ -1,11 +1,13 @@
 """What a cycle decided, as data: an answer for every request whose answer changed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.clusters import Process
+from scheduler.estimates import Estimate
 from scheduler.reasons import (
     BookingNotBegun,
     BookingOver,
@@ -148,6 +150,8 @@ class Plan:
     retirements: tuple[Retirement, ...] = ()
     promises: tuple[PromiseChange, ...] = ()
     waits: tuple[Wait, ...] = ()
+    estimates: Mapping[RequestId, Estimate] = field(default_factory=dict)
+    """When those of `waits` start that nodes alone let wait for the first time."""
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""

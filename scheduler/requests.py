@@ -21,6 +21,7 @@ from registry.ids import (
 )
 from registry.resources import GIB, MIB, Resources
 from registry.tags import UNREPORTED, FundingSource, Tags
+from scheduler.estimates import Estimate
 from scheduler.troubles import Trouble
 
 NAME_LENGTH: Final = 100
@@ -165,7 +166,7 @@ class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait,
-    `promise` is its protected start while it waits.
+    `promise` is its protected start while it waits, `estimate` what was said of its start when it first had to wait.
     `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
@@ -189,6 +190,7 @@ class Request(Draft):
     held_seconds: int = 0
     reasons: tuple[str, ...] = ()
     promise: Promise | None = None
+    estimate: Estimate | None = None
     trouble: Trouble | None = None
     not_before: Seconds | None = None
     failed_starts: int = 0
@@ -227,6 +229,11 @@ class Request(Draft):
         held = self.held_seconds + (max(0, until - self.held_since) if self.held_since is not None else 0)
         return max(0, until - self.submitted - held)
 
+    @property
+    def only_waited(self) -> bool:
+        """Tell whether nobody ever held the request and no start of it failed."""
+        return not (self.held_seconds or self.held_since or self.failed_starts)
+
     def with_holds(self, *, user: bool, operator: bool, now: Seconds) -> Request:
         """Return the request held by whom it is held from now on, its time of waiting counted up to now."""
         after = replace(self, user_hold=user, operator_hold=operator)
@@ -257,6 +264,7 @@ class Request(Draft):
             state=State.PENDING,
             tags=replace(self.tags, funding=FundingSource(UNREPORTED)),
             first_incarnation=first_incarnation,
+            estimate=None,
             spared_milliseconds=0,
             spared_since=None,
             placed=None,

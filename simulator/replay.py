@@ -17,7 +17,9 @@ from registry.ids import NodeId, PoolId, RequestId, Seconds, ShareId
 from registry.resources import Resources, total
 from scheduler.clusters import Process
 from scheduler.decide import decide
+from scheduler.estimates import Outcome as Foreseen
 from scheduler.facts import Fact
+from scheduler.foreseeing import with_estimates
 from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
@@ -34,15 +36,17 @@ from store.memory import MemoryStore
 class Replay:
     """One run of a log of rigid jobs at a site, by decisions alone.
 
-    At each moment first all that end do, then all that arrive are pending, then one cycle decides.
+    At each moment first all that end do, then all that arrive are pending, then one cycle decides. One that `foresees`
+    also says when those start who have to wait, and learns from what that came to.
     """
 
-    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy) -> None:
+    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy, *, foresees: bool = False) -> None:
         """Found the center."""
         store = MemoryStore()
         found(store, site, jobs)
         self._site: Final = site
         self._policy: Final = policy
+        self._foresees: Final = foresees
         self._snapshot = Follower(store, policy).catch_up()
         self._use: Final = UseByDay(site.whole, policy)
         self._ids: Final = NumberedIds()
@@ -75,6 +79,8 @@ class Replay:
             self._news.append(draft.accepted(now))
         self.learn((*self._news, *given.facts()))
         plan = self.decided(now)
+        if self._foresees:
+            plan = with_estimates(plan, self._snapshot, now)
         for placement in plan.placements:
             yield self._started(placement, now)
         self.learn(tuple(outcome_of(self._snapshot, plan, now)))
@@ -102,6 +108,7 @@ class Replay:
             start=start,
             end=start + job.run,
             why=End.CANCELLED,
+            estimate=placement.request.estimate,
         )
 
 
@@ -111,15 +118,29 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     changed = {change.request.id: replace(change.request, promise=change.promise) for change in plan.promises}
     for wait in plan.waits:
         for request in wait.requests:
-            changed[request] = replace(changed.get(request, snapshot.requests[request]), reasons=wait.codes)
+            before = changed.get(request, snapshot.requests[request])
+            estimate = before.estimate or plan.estimates.get(request)
+            changed[request] = replace(before, reasons=wait.codes, estimate=estimate)
     yield from changed.values()
     for placement in plan.placements:
         yield from given.place(placement, now)
+    yield from _came_to(snapshot, plan, now)
     for growth in plan.growths:
         yield from given.grow(growth, now)
     for shrink in plan.shrinks:
         yield from given.shrink(shrink, now)
     yield from given.facts()
+
+
+def _came_to(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Foreseen]:
+    """Yield what the estimates came to of those who start."""
+    last = {pool: 0 for pool, _ in snapshot.outcomes}
+    for outcome in snapshot.outcomes.values() if plan.placements else ():
+        last[outcome.pool] = max(last[outcome.pool], outcome.number)
+    for request in (placement.request for placement in plan.placements):
+        if request.estimate is not None and request.only_waited:
+            last[request.pool] = last.get(request.pool, 0) + 1
+            yield Foreseen(pool=request.pool, number=last[request.pool], estimate=request.estimate, placed=now)
 
 
 class Given:
