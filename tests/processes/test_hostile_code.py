@@ -201,7 +201,7 @@ def test_exact_sums_of_many_who_share_memory_cost_a_tenth_of_a_core_at_most() ->
         meter = _Meter(2 * GIB, None)
         began, others = time.perf_counter(), of_other_threads()
         passed, cost = 0.0, 0.0
-        # The first sum is worked out at once, however long it takes; then it rests for nine times as long.
+        # The first sum is worked out at once, however long it takes; then it rests for ten times as long.
         while passed < 2 or (passed < 30 and (meter.peak_bytes == 0 or cost >= passed / 4)):
             assert meter.sample(family) is None
             time.sleep(0.1)
