@@ -58,7 +58,7 @@ def stoppable_in(room: Room, pool: PoolId) -> Stoppable:
     return Stoppable(
         running=order,
         owners=ordered[:, columns.OWNER],
-        totals=gang_totals(room, ordered),
+        totals=held[np.searchsorted(rows, order)],
         mature=ordered[:, columns.SURE_UNTIL] <= room.now,
         stopped=np.zeros(len(order), dtype=bool),
     )
@@ -66,12 +66,8 @@ def stoppable_in(room: Room, pool: PoolId) -> Stoppable:
 
 def gang_totals(room: Room, cells: Ints) -> Ints:
     """Return what the gang of each running cluster takes."""
-    gangs, which = np.unique(cells[:, columns.GANG], return_inverse=True)
-    shapes = [room.arrays.names.shapes.key(int(one)) for one in gangs]
-    axes = room.arrays.axes
-    rows = [axes.row(head + worker * count, count + 1) for _, head, worker, count in shapes]
-    by_gang: Ints = np.array(rows, dtype=np.int64).reshape(-1, axes.width)
-    return np.asarray(by_gang[which.reshape(-1)])
+    totals = [room.arrays.gang(one).total for one in cells[:, columns.GANG].tolist()]
+    return np.array(totals, dtype=np.int64).reshape(-1, room.arrays.axes.width)
 
 
 def borrowed(room: Room, some: Stoppable, elastic: Ints) -> Bools:
