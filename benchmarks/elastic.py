@@ -51,8 +51,8 @@ ASKED_OF_LOGS: Final = 1.2
 def policy() -> Policy:
     """Return the one policy of all inputs: it refuses nobody, knows no slack, and bounds how long anybody waits.
 
-    Nobody is promised a start but who is waiting for others to leave: with jobs that shrink, a protected start for
-    the first in the queue costs more than it saves.
+    Nobody is promised a first start but who is waiting for others to leave: with jobs that shrink, a protected start
+    for the first in the queue costs more than it saves.
     """
     free = replace(unbounded(DEFAULT_POLICY), termination_slack_seconds=0, reservations=0, order=Order.FILL)
     normal = replace(free.classes[RequestClass.NORMAL], overtaking_seconds=PATIENCE_SECONDS)

@@ -165,7 +165,7 @@ def finish(work: Work, request_id: RequestId, *, now: Seconds) -> None:
     elif before.ending is End.PREEMPTED:
         _make_way(work, before, slots, now=now)
     elif end_request(work, before, before.ending, now=now) and any(slot.started is not None for slot in slots):
-        work.runs.add(before.person, _ran_permille(before, now))
+        work.runs.add(before.person, ran_permille(before, now))
     work.vault.destroy(request_id)
 
 
@@ -179,7 +179,7 @@ def end_request(work: Work, before: Request, why: End, *, now: Seconds) -> bool:
     return is_written
 
 
-def _ran_permille(request: Request, ended: Seconds) -> int:
+def ran_permille(request: Request, ended: Seconds) -> int:
     """Return how much of the walltime that a request had asked for it was placed, in thousandths."""
     assert request.placed is not None, request
     return max(0, ended - request.placed) * 1000 // request.walltime_seconds

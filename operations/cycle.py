@@ -1,6 +1,6 @@
 """One round of the scheduling loop: snapshot, decide, apply."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -76,7 +76,7 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
     for change in plan.promises:
         _promise(work, change, now)
     for wait in plan.waits:
-        _keep_waiting(work, wait, now)
+        _keep_waiting(work, wait, plan.overtaking, now)
     turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_shrunk, *not_stopped, *not_retired)
     return Applied(placed=placed, grown=grown, shrunk=shrunk, stopped=stopped, retired=retired, turned_away=turned_away)
 
@@ -241,12 +241,12 @@ def _occupy(work: Work, request: Request, processes: tuple[Process, ...], now: S
     work.clusters.add(processes)
 
 
-def _keep_waiting(work: Work, wait: Wait, now: Seconds) -> None:
+def _keep_waiting(work: Work, wait: Wait, overtaking: Mapping[RequestId, int], now: Seconds) -> None:
     for request in wait.requests:
         before = work.requests.get(request)
         if before is None or before.state is not State.PENDING or before.reasons == wait.codes:
             continue
-        _swap(work, before, replace(before, reasons=wait.codes))
+        _swap(work, before, before.waiting_for(wait.codes, overtaking.get(request)))
         codes = ("reasons", " ".join(wait.codes))
         work.journal.add([Event(request=request, at=now, kind=EventKind.WAITING, details=(codes,))])
 

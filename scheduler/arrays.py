@@ -29,13 +29,14 @@ __all__ = ["ALIVE", "CLASSES"]
 CLASSES: Final = tuple(RequestClass)
 NOT_SOLD: Final = -1
 UNKNOWN: Final = -1
+WHOLE_RATIO: Final = 1000
 NOWHERE: Final = -1
 """The row of a node that is not there."""
 
 # The columns of a pending request; the total of its gang follows.
 POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
-SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED, GROWS = range(9, 19)
-TOTAL: Final = 19
+SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED, GROWS, OVERTAKING = range(9, 20)
+TOTAL: Final = 20
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
@@ -45,7 +46,7 @@ KEPT, ELASTIC, LEAVING = 0, 1, 2
 """Whether a process stays to the end of its time, may be taken back, or was told to leave."""
 
 # The columns of a running cluster: how many workers it wants and has, and what sharing asks of it.
-CLOSING, RUNS_UNTIL = 3, 4
+PERSON_OF, CLOSING, RUNS_UNTIL = 2, 3, 4
 WANTED, HAS, LEAST, OWNER, GANG, PARALLEL, SPARED, SPARED_SINCE, PLACE, PLACED_AT, CLASS_OF, SURE_UNTIL = range(5, 17)
 RUNNING_COLUMNS: Final = 17
 
@@ -109,6 +110,7 @@ class Names:
         self.wholes: tuple[Structure | None, Ints] = None, np.zeros((0, 0), dtype=np.int64)
         self._rows: tuple[Structure | None, Ints, bool] = None, np.zeros(0, dtype=np.int64), True
         self._gangs: dict[int, Gang] = {}
+        self._totals: Ints = np.zeros(0, dtype=np.int64)
         self.memory: Final[dict[Spot, object]] = {}
         """What whoever sets things aside remembers of the last cycle."""
         self._codes_of_bits: Ints = np.zeros(0, dtype=np.int64)
@@ -134,6 +136,13 @@ class Names:
         if not len(self._codes_of_bits):
             self._codes_of_bits = np.full(1 << kinds, UNKNOWN, dtype=np.int64)
         return self._codes_of_bits
+
+    def totals(self, axes: Axes) -> Ints:
+        """Return what each gang takes altogether, by the number of its shape."""
+        if len(self._totals) < len(self.shapes):
+            more = [self.gang(shape, axes).total for shape in range(len(self._totals), len(self.shapes))]
+            self._totals = np.concatenate((self._totals.reshape(-1, axes.width), more))
+        return self._totals
 
     def gang(self, shape: int, axes: Axes) -> Gang:
         """Return the gang of a shape by its number; all who share these names have the same axes."""
@@ -164,6 +173,7 @@ class Arrays:
         self.days: Table[tuple[ShareId, PoolId, int]] = Table(4)
         self.credit: Table[AllocationId] = Table(5)
         self.grounds: Mapping[PoolId, Ground] = {}
+        self.ratios: Ints = np.zeros(0, dtype=np.int64)
         self.shares: tuple[Share, ...] = ()
         self.structure = Structure((), axes)
         self.granted: Ints = np.zeros((0, axes.width), dtype=np.int64)
@@ -245,6 +255,21 @@ class Arrays:
         vertex = self.names.vertices.of((day.share, day.pool))
         self.days.put((day.share, day.pool, day.day), (vertex, day.day, day.ppm_seconds))
 
+    def put_ratios(self, person: PersonId, permille: int) -> None:
+        """Write which part of what it had asked for a person's work ran lately, in thousandths, whatever its class."""
+        numbers = [self.names.by_person.of((person, one)) for one in CLASSES]
+        self.ratios = self._ratios_of_all()
+        self.ratios[numbers] = permille
+
+    def ratios_of(self, by_person: Ints) -> Ints:
+        """Return that part for numbers of people with their class: all of it of whom nothing is known."""
+        known = self.ratios if len(self.ratios) >= len(self.names.by_person) else self._ratios_of_all()
+        return np.asarray(known[by_person])
+
+    def _ratios_of_all(self) -> Ints:
+        more = np.full(len(self.names.by_person) - len(self.ratios), WHOLE_RATIO, dtype=np.int64)
+        return np.concatenate((self.ratios, more))
+
     def wholes(self) -> Ints:
         """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""
         known, found = self.names.wholes
@@ -291,6 +316,7 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
         names.spots.of((request.pool, request.booking)),
         int(request.is_requeued),
         int(request.workers_max > request.workers_min),
+        UNKNOWN if request.overtaking_seconds is None else request.overtaking_seconds,
         *axes.row(request.gang_total(), request.workers_min + 1),
     )
 

@@ -122,7 +122,7 @@ def _newly_kept(room: Room, request: Request, allocation: AllocationId) -> Kept 
     gang, ends = room.gang(request), Seconds(promise.starts + room.lasts(request))
     hold = Hold(promise.starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
     due = Due(room.grants.row(request.project, request.pool), gang.total, promise.starts, ends)
-    return Kept(request, promise.starts, hold, due, allocation, room.is_soon(floor, promise.starts))
+    return Kept(request, promise.starts, hold, due, allocation, room.is_soon(floor, promise.starts), promise)
 
 
 def _keep_on_nodes(room: Room, kept: Sequence[Kept]) -> bool:

@@ -56,6 +56,7 @@ _CODES: Final = (
 _BIT: Final = {code: 1 << number for number, code in enumerate(_CODES)}
 OUT_OF_TIME: Final = _BIT[BookingNotBegun.code] | _BIT[BookingOver.code]
 SHARE_FULL: Final = _BIT[ShareFull.code]
+SET_ASIDE: Final = _BIT[SetAside.code]
 NODES_FULL: Final = _BIT[NodesFull.code]
 WOULD_DELAY: Final = _BIT[WouldDelayReserved.code]
 OTHERS_FIRST: Final = _BIT[OthersFirst.code]
@@ -164,8 +165,25 @@ def maybe_fits(room: Room, cells: Ints) -> Bools:
     result = np.zeros(len(cells), dtype=bool)
     for floor, of in _by_spot(room, cells):
         if not floor.closed:
-            needs_no_room = room.may_promise_on(floor) or not room.policy.backfill
+            needs_no_room = room.promises_in_turn(floor) or not room.policy.backfill
             result[of] = True if needs_no_room else _fits_by_sums(room, floor, cells[of])
+    return result
+
+
+def may_be_free(room: Room, cells: Ints) -> Bools:
+    """Tell for whom there is enough as far as sums over nodes tell, whatever of it is kept for later."""
+    result = np.zeros(len(cells), dtype=bool)
+    for floor, of in _by_spot(room, cells):
+        free = np.maximum(floor.timeline.free, 0).sum(axis=0)
+        result[of] = within(cells[of][:, columns.TOTAL :], np.maximum(free, room.within_notice(floor)))
+    return result
+
+
+def may_be_promised(room: Room, cells: Ints) -> Bools:
+    """Tell whose pool has a promise left for who is next in line."""
+    result = np.zeros(len(cells), dtype=bool)
+    for floor, of in _by_spot(room, cells):
+        result[of] = room.may_promise_on(floor)
     return result
 
 

@@ -11,14 +11,23 @@ from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopp
 from scheduler.displacing import displaced
 from scheduler.elastic import asked_next, share_out
 from scheduler.evacuation import evacuate
+from scheduler.fitting import Packing
 from scheduler.leveling import level
-from scheduler.ordering import Standings
 from scheduler.owners import call_back
 from scheduler.plan import Plan, PromiseChange, Wait
-from scheduler.promising import Decided, goes_first, has_taken, keep, keep_promises, promised, start
-from scheduler.reclaim import Reclaims
+from scheduler.policy import Order
+from scheduler.promising import (
+    Decided,
+    goes_first,
+    has_taken,
+    keep,
+    keep_promises,
+    promise_latest_starts,
+    promise_next_in_line,
+    promised,
+    tell_of_latest,
+)
 from scheduler.requests import Request
-from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 from scheduler.turns import Turns
 
@@ -48,29 +57,57 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
         retirements=tuple(evacuate(snapshot, busy, now)),
         promises=tuple(_promise_changes(snapshot, decided)),
         waits=waits,
+        overtaking=_overtaking(snapshot, decided, waits),
     )
 
 
 def answer(snapshot: Snapshot, now: Seconds) -> Decided:
     """Decide who starts now and whose start is protected.
 
-    What was promised comes first, in the order in which it was. Then the others take their turns: who fits starts;
-    who only lacks nodes is promised its first possible start while the policy has a promise left; what comes later
-    may delay none of these. A request that something else stops is passed over.
+    What was promised comes first, in the order in which it was; then those that were overtaken for long are promised a
+    latest start. All but who is next in line take their turns: who fits starts, before its own latest start, too, and
+    delays nothing that was promised to others. In the end somebody may be the next in line. A request that something
+    else than nodes stops is passed over.
     """
-    room = Room(snapshot, now)
-    decided = Decided(room, Standings(snapshot, now), Reclaims(room))
+    decided = Decided.nothing_yet(snapshot, now)
     keep_promises(decided)
-    started = {placement.request.id for placement in decided.placements}
-    turns = Turns(decided, apart=started | decided.waits_for.keys())
+    promise_latest_starts(decided)
+    turns = Turns(decided)
     for request in turns:
         if not is_answered(decided, request):
             turns.give_up(request)
+    promise_next_in_line(decided)
+    tell_of_latest(decided)
     return decided
 
 
 def is_answered(decided: Decided, request: Request) -> bool:
-    """Place a request that nodes alone may stop, or promise it a start; tell whether it got either.
+    """Place a request that nodes alone may stop, or promise it a start; tell whether it has either.
+
+    Its own latest start does not stop it.
+    """
+    kept = decided.latest.get(request.id)
+    if kept is None:
+        return _is_answered(decided, request)
+    if not _could_start_earlier(decided, request):
+        return True
+    bits = decided.waits_for[request.id]
+    decided.let_go(kept)
+    row = decided.room.arrays.queue.row(request.id)
+    if decided.reclaims.stopped(np.array([row]))[0] or not _is_answered(decided, request):
+        decided.keep(decided.room.set_aside(kept), bits)
+    return True
+
+
+def _could_start_earlier(decided: Decided, request: Request) -> bool:
+    """Tell whether it could be of use to let the latest start of a request go."""
+    room, floor = decided.room, decided.room.floor_for(request)
+    fits = isinstance(floor.timeline.place(room.gang(request), room.now), Packing)
+    return fits or decided.reclaims.could_help(request)
+
+
+def _is_answered(decided: Decided, request: Request) -> bool:
+    """Place a request, or promise it the first possible start.
 
     What others have to give back for it comes before any start that it would have to wait longer for.
     """
@@ -78,14 +115,14 @@ def is_answered(decided: Decided, request: Request) -> bool:
     short = decided.reclaims.is_short_of_quota(request)
     packing = None if short else room.packing(request, gang)
     if packing is not None:
-        start(decided, request, gang, packing)
+        decided.start(request, gang, packing)
         return True
     floor = room.floor_for(request)
     if not room.policy.backfill:
         room.close(floor)
     if has_taken(decided, request, gang):
         return True
-    first = room.first_start(request, gang) if not short and room.may_promise_on(floor) else None
+    first = room.first_start(request, gang) if not short and room.promises_in_turn(floor) else None
     if goes_first(decided, request, gang, first):
         return True
     if first is not None:
@@ -131,6 +168,16 @@ def _changed(snapshot: Snapshot, decided: Decided) -> Iterator[Wait]:
         groups.setdefault(number, []).append(queue.key(row))
     for number in sorted(groups, key=names.codes.key):
         yield Wait(codes=names.codes.key(number), requests=tuple(sorted(groups[number])))
+
+
+def _overtaking(snapshot: Snapshot, decided: Decided, waits: tuple[Wait, ...]) -> dict[RequestId, int]:
+    """Return for how long those of whom it is not known may be overtaken, under a policy that goes by its score."""
+    if snapshot.policy.order is not Order.SCORE:
+        return {}
+    queue = snapshot.arrays.queue
+    rows = [queue.row(request) for wait in waits for request in wait.requests]
+    new = [row for row in rows if queue.cells[row, columns.OVERTAKING] == columns.UNKNOWN]
+    return {queue.key(row): int(decided.overtaking.seconds[row]) for row in new}
 
 
 def _promise_changes(snapshot: Snapshot, decided: Decided) -> Iterator[PromiseChange]:

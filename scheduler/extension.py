@@ -11,7 +11,6 @@ from scheduler.bookings import Booking, crosses, left_seconds, until
 from scheduler.clusters import Part, Process
 from scheduler.holds import missing_hold
 from scheduler.leaving import releases_at
-from scheduler.ordering import Standings
 from scheduler.promising import Decided, set_aside
 from scheduler.reasons import (
     BookedAhead,
@@ -21,8 +20,6 @@ from scheduler.reasons import (
     WalltimeTooLong,
     WouldDelayPromised,
 )
-from scheduler.reclaim import Reclaims
-from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
 _Cause = MakesWay | WalltimeTooLong | BookingTooShort | BookedAhead | WouldDelayPromised | NoCredit
@@ -152,8 +149,7 @@ class _Stay:
 
 def _aside(snapshot: Snapshot, now: Seconds) -> Decided:
     """Set everything aside that was promised, where the policy keeps promises."""
-    room = Room(snapshot, now)
-    decided = Decided(room, Standings(snapshot, now), Reclaims(room))
+    decided = Decided.nothing_yet(snapshot, now)
     if snapshot.policy.keeps_promises:
         set_aside(decided)
     return decided

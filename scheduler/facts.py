@@ -37,5 +37,10 @@ class RunRatios:
     last: int
     before: int | None = None
 
+    @property
+    def mean(self) -> int:
+        """Return the mean of both, or the only one."""
+        return self.last if self.before is None else (self.last + self.before) // 2
+
 
 Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios

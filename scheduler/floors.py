@@ -17,7 +17,7 @@ from scheduler.dues import Due, Dues
 from scheduler.ground import Ground
 from scheduler.leaving import running_in
 from scheduler.profile import Hold, Leaving, Timeline
-from scheduler.requests import Request
+from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
 
 
@@ -32,6 +32,17 @@ class Kept:
     allocation: AllocationId
     soon: bool
     """Whether it waits for no more than a notice to be over: then it is none of the promises that are counted."""
+    promise: Promise
+
+    @property
+    def is_latest(self) -> bool:
+        """Tell whether it is a latest start, before which its request may take its turn."""
+        return self.promise.aim is not None
+
+    @property
+    def is_next(self) -> bool:
+        """Tell whether it is the start of who is next in line: as early as can be, and more than a notice away."""
+        return not (self.soon or self.is_latest)
 
 
 class Floor:
@@ -48,10 +59,12 @@ class Floor:
         self.kept: list[Kept] = []
         self._kept_for: dict[RequestId, Kept] = {}
         self._promised_to: dict[InstitutionId, Ints] = {}
-        self.counted = 0
-        """How many of those are promises that the policy counts."""
         self.searched_enough = False
         """Whether so many have looked in vain for what could be free within a notice that nobody else does."""
+        self.next_in_line = 0
+        """How many of those are for who is next in line."""
+        self.latest_starts = 0
+        """How many of those are latest starts."""
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
 
@@ -101,7 +114,8 @@ class Floor:
         self.dues.let_go(kept.due)
 
     def _count(self, kept: Kept, sign: int) -> None:
-        self.counted += sign * (not kept.soon)
+        self.latest_starts += sign * kept.is_latest
+        self.next_in_line += sign * kept.is_next
         whose = kept.request.institution
         self._promised_to[whose] = self._promised_to.get(whose, 0) + sign * kept.due.total
 

@@ -144,7 +144,7 @@ class Holdings:
 
 def _running(snapshot: Snapshot) -> Ints:
     table = snapshot.arrays.running
-    people = table.cells[table.alive(), 2]
+    people = table.cells[table.alive(), columns.PERSON_OF]
     return np.bincount(people, minlength=len(snapshot.arrays.names.by_person))
 
 

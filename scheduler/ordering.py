@@ -1,4 +1,4 @@
-"""Who is next: one printed score of class, fair share and slowdown, and a limit to being overtaken."""
+"""Who is next: one printed score of class, fair share, length and size."""
 
 from __future__ import annotations
 
@@ -27,24 +27,26 @@ Place = tuple[bool, float, bool, int, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
-    """Every factor of a request's place in the order; the larger total goes first, whoever is overdue before that.
+    """Every factor of a request's place in the order, in doublings of its length to 1.3: the larger total goes first.
 
     `fair_share` is weight x 2^-(use / entitlement), the form of Slurm's multifactor plugin, of the institution and,
-    at a tenth, of the project. `slowdown` is wait / (log2(1 + n) x walltime) after Gaussier et al., "Improving
-    backfilling by using machine learning to predict running times" (SC 2015) and Tang et al., "Fault-aware,
-    utility-based job scheduling on Blue Gene/P systems" (Cluster 2009), with the walltime bounded from below and n
-    the total of the dominant resource in hundredths of the pool: many small workers weigh what few large ones do.
+    at a tenth, of the project. `length` and `size` are what is lost for being long and for being large: together the
+    logarithm of 1 / (walltime^1.3 x log2(1 + n)), UNICEF's wait / (walltime x log2(n)) of Tang et al., "Fault-aware,
+    utility-based job scheduling on Blue Gene/P systems" (Cluster 2009), with more weight on the length, which is
+    bounded from below, and without the wait: who waits for long is promised a start instead of a better rank, so that
+    who is next does not change with time. n is the gang's dominant part of its pool in cores of that pool: many small
+    workers weigh what few large ones do.
     """
 
     class_weight: float
     fair_share: float
-    slowdown: float
-    overdue: bool
+    length: float
+    size: float
 
     @property
     def total(self) -> float:
         """Return the score."""
-        return self.class_weight + self.fair_share + self.slowdown
+        return self.class_weight + self.fair_share + self.length + self.size
 
 
 class Standings:
@@ -116,8 +118,8 @@ class Standings:
         return Rank(
             class_weight=self._policy.classes[request.request_class].weight,
             fair_share=float(self._fair_shares(row)[0]),
-            slowdown=float(self._slowdowns(row)[0]),
-            overdue=bool(self.overdue(row)[0]),
+            length=float(self._lengths(row)[0]),
+            size=float(self._sizes(row)[0]),
         )
 
     def scores(self, cells: Ints) -> Floats:
@@ -125,7 +127,8 @@ class Standings:
         match self._policy.order:
             case Order.SCORE:
                 weights = np.array([self._policy.classes[one].weight for one in columns.CLASSES])
-                return weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + self._slowdowns(cells)
+                asked = self._lengths(cells) + self._sizes(cells)
+                return np.asarray(weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + asked)
             case Order.ARRIVAL:
                 return np.asarray(-cells[:, columns.SUBMITTED], dtype=np.float64)
             case Order.FILL:
@@ -138,8 +141,11 @@ class Standings:
                 assert_never(self._policy.order)
 
     def overdue(self, cells: Ints) -> Bools:
-        """Tell of each pending request whether it has waited for longer than its class may be overtaken."""
-        if self._policy.order not in {Order.SCORE, Order.FILL}:
+        """Tell of each pending request whether it goes first: it has waited for longer than its class may be overtaken.
+
+        By the center's own score nobody does: there who waits for long is promised a start (`scheduler.overtaking`).
+        """
+        if self._policy.order is not Order.FILL:
             return np.zeros(len(cells), dtype=bool)
         limits = np.array([self._policy.classes[one].overtaking_seconds for one in columns.CLASSES])
         return np.asarray(self._now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])
@@ -175,12 +181,15 @@ class Standings:
         institution, project = (self._factors[cells[:, one]] for one in (columns.INSTITUTION, columns.SHARE))
         return np.asarray(self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project))
 
-    def _slowdowns(self, cells: Ints) -> Floats:
-        total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
-        hundredths = parts(total, self._wholes[cells[:, columns.POOL]]) / 10_000
+    def _lengths(self, cells: Ints) -> Floats:
         length = np.maximum(cells[:, columns.WALLTIME], self._policy.slowdown_bound_seconds)
-        waited = np.maximum(self._now - cells[:, columns.SINCE], 0)
-        return np.asarray(self._policy.slowdown_weight * waited / (np.log2(1 + np.maximum(hundredths, 1.0)) * length))
+        return np.asarray(-self._policy.length_weight * np.log2(length))
+
+    def _sizes(self, cells: Ints) -> Floats:
+        whole = self._wholes[cells[:, columns.POOL]]
+        total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
+        cores = parts(total, whole) * 1e-6 * whole[:, 0] / MILLI
+        return np.asarray(-np.log2(np.log2(1 + np.maximum(cores, 1.0))))
 
     def _entitlements(self) -> Floats:
         """Return for each vertex that was mentioned its nominal quota as a part of its pool."""

@@ -1,6 +1,7 @@
 """What a cycle decided, as data: an answer for every request whose answer changed."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from quotas.reasons import NoCredit, NoShare, ShareFull
@@ -148,6 +149,8 @@ class Plan:
     retirements: tuple[Retirement, ...] = ()
     promises: tuple[PromiseChange, ...] = ()
     waits: tuple[Wait, ...] = ()
+    overtaking: Mapping[RequestId, int] = field(default_factory=dict)
+    """For how many seconds those that begin to wait may be overtaken."""
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""

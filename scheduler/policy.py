@@ -18,7 +18,7 @@ class Order(StrEnum):
     """By what requests take their turns."""
 
     SCORE = "score"
-    """Class, fair share and slowdown, and who is overdue first: the center's own."""
+    """Class, fair share, length and size: the center's own."""
     ARRIVAL = "arrival"
     """First come, first served."""
     FILL = "fill"
@@ -32,7 +32,9 @@ class Order(StrEnum):
 class ClassRule:
     """What a class of requests may ask for, how it ranks and what it costs.
 
-    `overtaking_seconds` is the wait after which a request of the class goes before everything that came later.
+    `weight` is in the units of the score: 1.3 of it let a request go before one that is half as long, 10 before one
+    that is 200 times shorter. `overtaking_seconds` is how long others that came later may go before a request of the
+    class on a center with a short queue: by then it is promised to have started (`scheduler.overtaking`).
     `most_per_person` bounds how many of one person run at once, `most_waiting` how many of one person wait and
     `most_waiting_of_institution` how many of all people of an institution.
     `share_percent` is how much of a pool the class may hold at once, `price_percent` the factor on its price.
@@ -69,7 +71,8 @@ class Policy:
     only moves earlier; without, for comparison with published schedules, it is found anew in each cycle.
     `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
     after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
-    of an elastic worker lasts; `reservations` how many requests blocked by node capacity keep a protected start.
+    of an elastic worker lasts; `reservations` how many requests of a pool that are next in line and blocked by nodes
+    alone keep a protected start, and `latest_starts` how many that were overtaken for long are promised a latest one.
     Guaranteed work that its institution has borrowed the room for is stopped for the owner once it has run for
     `minimum_run_seconds`, with the same notice; with None it never is.
     `start_patience_seconds` is how long what does not start is waited for, `unschedulable_patience_seconds` what the
@@ -83,11 +86,12 @@ class Policy:
     backfill: bool = True
     shortest_fills: bool = False
     keeps_promises: bool = True
-    fair_share_weight: float = 10.0
-    slowdown_weight: float = 1.0
+    fair_share_weight: float = 1.0
+    length_weight: float = 1.3
     slowdown_bound_seconds: int = 10
     half_life_seconds: int = 7 * DAY
     reservations: int = 1
+    latest_starts: int = 20
     termination_slack_seconds: int = 30
     notice_seconds: int = 30
     minimum_run_seconds: int | None = HOUR
@@ -145,7 +149,7 @@ DEFAULT_POLICY: Final = Policy(
             most_waiting_of_institution=10_000,
             share_percent=100,
             price_percent=100,
-            overtaking_seconds=3 * DAY,
+            overtaking_seconds=60 * HOUR,
         ),
         RequestClass.COURSE: ClassRule(
             weight=15.0,

@@ -207,6 +207,27 @@ class Timeline:
                 return at, packing
         return None
 
+    def latest(
+        self, gang: Gang, seconds: int, *, until: Seconds, allows: Callable[[Seconds], bool]
+    ) -> tuple[Seconds, Packing] | None:
+        """Return the last moment up to `until` from which a gang fits for so long, and where; None if there is none.
+
+        Room becomes less only where something is held: to be tried are `until` and what is over when a hold begins.
+        """
+        last = {until} | {hold.starts - seconds for hold in self._holds}
+        for at in sorted((at for at in last if self._now <= at <= until), reverse=True):
+            if self._has_room(gang.total, Seconds(at), seconds):
+                packing = self._packing(gang, Seconds(at), seconds)
+                if packing is not None and allows(Seconds(at)):
+                    return Seconds(at), packing
+        return None
+
+    def _has_room(self, total: Ints, at: Seconds, seconds: int) -> bool:
+        """Tell whether the sum over all nodes is enough from a moment on for so long."""
+        begin = int(np.searchsorted(self._times, at, "right")) - 1
+        end = int(np.searchsorted(self._times, at + seconds, "left"))
+        return bool(within(total, self._totals[begin : max(end, begin + 1)]).all())
+
     def _first_moments(self, gang: Gang, seconds: int, until: Seconds | None) -> Iterator[Seconds]:
         """Yield moments at which the gang fits, the first one first; those in between are not gone through twice."""
         moments = self._by_sums(gang.total, seconds, until, self._totals)

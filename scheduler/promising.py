@@ -1,18 +1,23 @@
-"""Protected starts that were given in earlier cycles: they are kept, and move earlier where they can."""
+"""Protected starts: those given before are kept, or move earlier; who has waited for long is promised a latest one."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from registry.axes import Ints
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.aside import are_free, keep_all, packing_of
-from scheduler.blocking import NODES_FULL, SHARE_FULL, WOULD_DELAY, stopped
+from scheduler.blocking import NODES_FULL, SET_ASIDE, SHARE_FULL, WOULD_DELAY, may_be_promised, stopped
 from scheduler.fitting import Gang, Packing
-from scheduler.floors import Kept
+from scheduler.floors import Floor, Kept
 from scheduler.ordering import Standings
+from scheduler.overtaking import Overtaking
 from scheduler.plan import Claim, Placement
+from scheduler.policy import Order
 from scheduler.reclaim import Reclaims
 from scheduler.requests import Cause, Promise, Request
 from scheduler.room import Room
@@ -26,31 +31,73 @@ class Decided:
     room: Room
     standings: Standings
     reclaims: Reclaims
+    overtaking: Overtaking
     placements: list[Placement] = field(default_factory=list)
     promises: dict[RequestId, Promise] = field(default_factory=dict)
     waits_for: dict[RequestId, int] = field(default_factory=dict)
     """The bits of those that are promised something: their own promise stops nobody but others."""
+    latest: dict[RequestId, Kept] = field(default_factory=dict)
+    """What is set aside for those that may start before their promise."""
     broken: dict[RequestId, Cause] = field(default_factory=dict)
     """Whose promise a stronger claim has moved later, or ended."""
+
+    @classmethod
+    def nothing_yet(cls, snapshot: Snapshot, now: Seconds) -> Decided:
+        """Return what is decided before anything is."""
+        room = Room(snapshot, now)
+        return cls(room, Standings(snapshot, now), Reclaims(room), Overtaking(room))
+
+    def start(self, request: Request, gang: Gang, packing: Packing) -> None:
+        """Place a request that nothing stops; who borrows is guaranteed its room for the least time of the policy."""
+        room, least = self.room, self.room.policy.minimum_run_seconds
+        borrows = least is not None and self.reclaims.claim(request, gang) > Claim.GUARANTEED
+        self.standings.use(request, gang.total, request.walltime_seconds)
+        placement = room.start(request, gang, packing)
+        if borrows and least is not None:
+            until = Seconds(min(room.now + least, placement.deadline))
+            placement = replace(placement, guaranteed_until=until)
+        self.placements.append(placement)
+
+    def let_go(self, kept: Kept) -> None:
+        """Promise something no longer, which is about to start or to be promised otherwise."""
+        request = kept.request.id
+        self.room.let_go(kept)
+        self.latest.pop(request, None)
+        del self.promises[request], self.waits_for[request]
+
+    def keep(self, kept: Kept, bits: int) -> Kept:
+        """Know of what was set aside for a request, and what that waits for until then."""
+        request = kept.request.id
+        self.promises[request], self.waits_for[request] = kept.promise, bits
+        if kept.is_latest:
+            self.latest[request] = kept
+        return kept
 
 
 def keep_promises(decided: Decided) -> None:
     """Set aside everything that was promised, then start what is due and move earlier what can, first come first.
 
-    Everything is set aside before anything moves, so that no promise is moved onto what another counts on. A request
-    that something else than nodes stops by now loses its promise.
+    Everything is set aside before anything moves, so that no promise is moved onto what another counts on. A latest
+    start stays where it is: its request has its turn before. One that something else than nodes stops by now loses its
+    promise.
     """
     room = decided.room
     if not room.policy.keeps_promises:
         return
     for request in [one.request for one in set_aside(decided)]:
         one = room.floor_for(request).kept_for(request)
-        if one is None:
-            continue  # somebody with a stronger claim has what it was promised
-        freed = request.pool in room.snapshot.freed and room.may_gain(one)
-        helped = one.starts > room.after_notice and decided.reclaims.could_help(request)
-        if freed or helped or one.starts <= room.now:
+        # It is none any more if somebody with a stronger claim has what it was promised.
+        if one is not None and (one.starts <= room.now or _may_move(decided, one)):
             _move(decided, one)
+
+
+def _may_move(decided: Decided, one: Kept) -> bool:
+    room = decided.room
+    if one.is_latest:
+        return False
+    if one.request.pool in room.snapshot.freed and room.may_gain(one):
+        return True
+    return one.starts > room.after_notice and decided.reclaims.could_help(one.request)
 
 
 def set_aside(decided: Decided) -> list[Kept]:
@@ -59,11 +106,9 @@ def set_aside(decided: Decided) -> list[Kept]:
     kept = keep_all(decided.room, requests)
     if kept is None:
         return [one for request in requests if (one := _set_aside(decided, request, request.promise))]
-    for request, is_free in zip(requests, are_free(decided.room, requests), strict=True):
-        assert request.promise is not None, request
-        decided.promises[request.id] = request.promise
-        short = decided.reclaims.is_short_of_quota(request)
-        decided.waits_for[request.id] = SHARE_FULL if short else WOULD_DELAY if is_free else NODES_FULL
+    for one, is_free in zip(kept, are_free(decided.room, requests), strict=True):
+        short = decided.reclaims.is_short_of_quota(one.request)
+        decided.keep(one, SHARE_FULL if short else WOULD_DELAY if is_free else NODES_FULL)
     return kept
 
 
@@ -78,39 +123,41 @@ def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> K
     packing = packing_of(promise, room.floor_for(request).ground)
     starts = Seconds(max(promise.starts, room.now))
     if packing is None or not room.could_keep(request, gang, starts, packing):
-        first = room.first_start(request, gang)
-        if first is None:
+        found = _found(room, request, gang, promise.aim)
+        if found is None:
             return None
-        starts, packing = first
-    return keep(decided, request, gang, (starts, packing))
+        starts, packing = found
+    return keep(decided, request, gang, (starts, packing), promise.aim)
+
+
+def _found(room: Room, request: Request, gang: Gang, aim: Seconds | None) -> tuple[Seconds, Packing] | None:
+    """Return the start to promise: the latest until the aim, the first possible if there is none or no aim."""
+    latest = None if aim is None else room.latest_start(request, gang, aim)
+    return latest or room.first_start(request, gang)
 
 
 def _move(decided: Decided, kept: Kept) -> None:
     """Let a promise go and find it a start again: its own at the latest, earlier if somebody has to make room."""
     room, request = decided.room, kept.request
     gang = room.gang(request)
-    room.let_go(kept)
+    decided.let_go(kept)
     first = room.first_start(request, gang, until=kept.starts)
     assert first is not None, kept
     if first[0] <= room.now:
-        del decided.waits_for[request.id], decided.promises[request.id]
-        start(decided, request, gang, first[1])
+        decided.start(request, gang, first[1])
     elif (first[0] <= room.after_notice or not has_taken(decided, request, gang)) and not goes_first(
         decided, request, gang, first
     ):
-        keep(decided, request, gang, first)
+        keep(decided, request, gang, first, kept.promise.aim)
 
 
-def start(decided: Decided, request: Request, gang: Gang, packing: Packing) -> None:
-    """Place a request that nothing stops; who borrows is guaranteed its room for the least time of the policy."""
-    room, least = decided.room, decided.room.policy.minimum_run_seconds
-    borrows = least is not None and decided.reclaims.claim(request, gang) > Claim.GUARANTEED
-    decided.standings.use(request, gang.total, request.walltime_seconds)
-    placement = room.start(request, gang, packing)
-    if borrows and least is not None:
-        until = Seconds(min(room.now + least, placement.deadline))
-        placement = replace(placement, guaranteed_until=until)
-    decided.placements.append(placement)
+def _start_or_keep(
+    decided: Decided, request: Request, gang: Gang, found: tuple[Seconds, Packing], aim: Seconds | None = None
+) -> None:
+    if found[0] <= decided.room.now:
+        decided.start(request, gang, found[1])
+    else:
+        keep(decided, request, gang, found, aim)
 
 
 def has_taken(decided: Decided, request: Request, gang: Gang) -> bool:
@@ -167,33 +214,135 @@ def _before_weaker(
     weaker = decided.reclaims.weaker_than(claim, request)
     if not weaker:
         return False
-    promises = [decided.promises.pop(one.request.id) for one in weaker]
     for one in weaker:
-        del decided.waits_for[one.request.id]
-        room.let_go(one)
+        decided.let_go(one)
     found = find()
-    if found is not None and found[0] <= room.now:
-        start(decided, request, gang, found[1])
-    elif found is not None:
-        keep(decided, request, gang, found)
-    for one, promise in zip(weaker, promises, strict=True):
-        again = _set_aside(decided, one.request, promise)
+    if found is not None:
+        _start_or_keep(decided, request, gang, found)
+    for one in weaker:
+        again = _set_aside(decided, one.request, one.promise)
         if again is None or again.starts > one.starts:
             decided.broken[one.request.id] = Cause.URGENT if claim is Claim.URGENT else Cause.OWNER
     return found is not None
 
 
-def keep(decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing]) -> Kept:
-    """Promise a request a start, and know what it waits for until then."""
+def keep(
+    decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing], aim: Seconds | None = None
+) -> Kept:
+    """Promise a request a start, a latest one if it has an aim, and know what it waits for until then."""
     room = decided.room
     if decided.reclaims.is_short_of_quota(request):
         bits = SHARE_FULL
     else:
         fits = isinstance(room.floor_for(request).timeline.place(gang, room.now), Packing)
         bits = WOULD_DELAY if fits else NODES_FULL
-    decided.waits_for[request.id] = bits
-    decided.promises[request.id] = room.keep(request, gang, *first)
-    return room.floor_for(request).kept[-1]
+    return decided.keep(room.keep(request, gang, first, aim), bits)
+
+
+def promise_latest_starts(decided: Decided) -> None:
+    """Promise a latest start to requests that were overtaken for long, those first that have waited the longest.
+
+    That is the last moment at which there is room until they may be overtaken no longer, else the first one. The
+    policy bounds how many of a pool have one.
+    """
+    room, queue = decided.room, decided.room.arrays.queue
+    if room.policy.order is not Order.SCORE or not (room.policy.keeps_promises and room.policy.latest_starts):
+        return
+    rows = queue.alive()
+    rows = rows[decided.overtaking.is_long_overtaken[rows] & (queue.cells[rows, columns.PROMISED] == 0)]
+    spots = queue.cells[rows, columns.SPOT]
+    for spot in sorted((room.arrays.names.spots.key(int(one)) for one in np.unique(spots)), key=str):
+        floor, here = room.floor(spot), rows[spots == room.arrays.names.spots.of(spot)]
+        if floor.latest_starts < room.policy.latest_starts:
+            here = here[stopped(room, here) == 0]
+            _promise_latest(decided, floor, queue.sorted(here, (queue.cells[here, columns.SINCE],)))
+
+
+def _promise_latest(decided: Decided, floor: Floor, rows: Sequence[int]) -> None:
+    """Go through the pending requests of a floor until as many latest starts are promised as may be."""
+    room, queue = decided.room, decided.room.arrays.queue
+    never: set[tuple[int, int]] = set()
+    for row in rows:
+        kind = _kind(queue.cells[row])
+        if kind in never or (room.is_tight and stopped(room, np.array([row]))[0]):
+            continue
+        request = room.snapshot.requests[queue.key(row)]
+        gang, aim = room.gang(request), Seconds(int(queue.cells[row, columns.SINCE] + decided.overtaking.seconds[row]))
+        found = _found(room, request, gang, aim)
+        if found is None:
+            never.add(kind)
+            continue
+        _start_or_keep(decided, request, gang, found, aim)
+        if floor.latest_starts >= room.policy.latest_starts:
+            return
+
+
+def promise_next_in_line(decided: Decided) -> None:
+    """Promise the first possible start to the first in the order that has waited for its turn and lacks only nodes.
+
+    As many of each pool as the policy says have such a promise at a time. It comes instead of its own latest start.
+    """
+    room, queue = decided.room, decided.room.arrays.queue
+    if room.policy.order is not Order.SCORE or not (room.policy.backfill and room.policy.reservations):
+        return
+    rows = queue.alive()
+    rows = rows[decided.overtaking.may_be_next[rows]]
+    rows = rows[may_be_promised(room, queue.cells[rows])]
+    answered = [queue.row(one.request.id) for one in decided.placements]
+    answered += [queue.row(one) for one in decided.waits_for if one not in decided.latest]
+    rows = rows[~np.isin(rows, answered)]
+    left = {int(spot) for spot in np.unique(queue.cells[rows, columns.SPOT])}
+    never: set[tuple[int, int]] = set()
+    for row in decided.standings.order_of(rows) if left else ():
+        spot, kind = int(queue.cells[row, columns.SPOT]), _kind(queue.cells[row])
+        if spot not in left or kind in never:
+            continue
+        request = room.snapshot.requests[queue.key(row)]
+        if not _is_next(decided, request, row):
+            never.add(kind)
+        elif not room.may_promise_on(room.floor_for(request)):
+            left.remove(spot)
+            if not left:
+                return
+
+
+def _kind(row: Ints) -> tuple[int, int]:
+    """Return what is the same for requests of which no start can be found if there is none for one of them."""
+    return int(row[columns.SHAPE]), int(row[columns.SHARE])
+
+
+def _is_next(decided: Decided, request: Request, row: int) -> bool:
+    """Promise a request the first possible start, if nothing but nodes stops it; tell whether there could be one."""
+    room, gang = decided.room, decided.room.gang(request)
+    kept = decided.latest.get(request.id)
+    bits = decided.waits_for.get(request.id, 0)
+    if kept is not None:
+        decided.let_go(kept)
+    stops = stopped(room, np.array([row]))[0]
+    first = None if stops else room.first_start(request, gang)
+    if first is not None:
+        _start_or_keep(decided, request, gang, first)
+    elif kept is not None:
+        decided.keep(room.set_aside(kept), bits)
+    return bool(stops) or first is not None
+
+
+def tell_of_latest(decided: Decided) -> None:
+    """Know what keeps those from starting now who have a latest start, once everything else is decided."""
+    for request, kept in decided.latest.items():
+        decided.waits_for[request] = _stops(decided.room, kept)
+
+
+def _stops(room: Room, kept: Kept) -> int:
+    """Return what stops a request beside its own latest start, by which it might seem to stand in its own way."""
+    row = np.array([room.arrays.queue.row(kept.request.id)])
+    fits = isinstance(room.floor_for(kept.request).timeline.place(room.gang(kept.request), room.now), Packing)
+    bits = int(stopped(room, row)[0]) & ~SET_ASIDE | (0 if fits else NODES_FULL)
+    if not bits:
+        room.let_go(kept)
+        bits = int(stopped(room, row)[0]) or WOULD_DELAY
+        room.set_aside(kept)
+    return bits
 
 
 def promised(snapshot: Snapshot) -> list[Request]:

@@ -95,7 +95,7 @@ class Reclaims:
                 continue
             strong = [one for one in floor.kept if self.claim(one.request, room.gang(one.request)) <= Claim.GUARANTEED]
             if len(strong) < len(floor.kept):
-                may_promise = sum(not one.soon for one in strong) < room.policy.reservations
+                may_promise = sum(one.is_next for one in strong) < room.policy.reservations
                 result[at] = may_promise | within(cells[at][:, columns.TOTAL :], self._stops.at_best(spot[0]))
         return result
 

@@ -138,12 +138,15 @@ class Promise:
     """The protected start of a request that nodes alone stop: when at the latest, and on which nodes.
 
     `workers` are counts by node. `given` is when the request was first promised anything: earlier promises come first.
+    A latest start has an `aim`, the moment by which it was to come if it could: its request may start earlier whenever
+    it is its turn. Without one it is the start of who is next in line, as early as there is room.
     """
 
     given: Seconds
     starts: Seconds
     head: NodeId
     workers: tuple[tuple[NodeId, int], ...]
+    aim: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +168,8 @@ class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait,
-    `promise` is its protected start while it waits.
+    `promise` is its protected start while it waits. `overtaking_seconds` is for how long those that came later may go
+    before it, found when it began to wait.
     `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
@@ -189,6 +193,7 @@ class Request(Draft):
     held_seconds: int = 0
     reasons: tuple[str, ...] = ()
     promise: Promise | None = None
+    overtaking_seconds: int | None = None
     trouble: Trouble | None = None
     not_before: Seconds | None = None
     failed_starts: int = 0
@@ -226,6 +231,11 @@ class Request(Draft):
         until = now if self.placed is None else self.placed
         held = self.held_seconds + (max(0, until - self.held_since) if self.held_since is not None else 0)
         return max(0, until - self.submitted - held)
+
+    def waiting_for(self, codes: tuple[str, ...], overtaking_seconds: int | None) -> Request:
+        """Return the request with what stops it now; for how long it may be overtaken stays as it was found first."""
+        known = overtaking_seconds if self.overtaking_seconds is None else self.overtaking_seconds
+        return replace(self, reasons=codes, overtaking_seconds=known)
 
     def with_holds(self, *, user: bool, operator: bool, now: Seconds) -> Request:
         """Return the request held by whom it is held from now on, its time of waiting counted up to now."""

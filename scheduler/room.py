@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -24,7 +24,7 @@ from scheduler.ground import Ground
 from scheduler.holdings import Holdings
 from scheduler.leaving import releases_at
 from scheduler.plan import Placement
-from scheduler.policy import WHOLE_PERCENT, ClassRule
+from scheduler.policy import WHOLE_PERCENT, ClassRule, Order
 from scheduler.profile import Hold
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
@@ -142,11 +142,15 @@ class Room:
     @property
     def may_promise(self) -> bool:
         """Tell whether a promise could still be given in some pool."""
-        return any(floor.counted < self.policy.reservations for floor in self._floors.values())
+        return any(self.may_promise_on(floor) for floor in self._floors.values())
 
     def may_promise_on(self, floor: Floor) -> bool:
         """Tell whether the policy has a promise left for a pool."""
-        return floor.counted < self.policy.reservations
+        return floor.next_in_line < self.policy.reservations
+
+    def promises_in_turn(self, floor: Floor) -> bool:
+        """Tell whether who is blocked in its turn is promised a start at once: under every order but the center's."""
+        return self.policy.order is not Order.SCORE and self.may_promise_on(floor)
 
     def gang(self, request: Request) -> Gang:
         """Return what is placed of a request together."""
@@ -194,26 +198,37 @@ class Room:
         self._take(request, allocation.id, hold, Begun(taken, gang.total, self.would_end(request)))
         return placement
 
-    def keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> Promise:
+    def keep(self, request: Request, gang: Gang, first: tuple[Seconds, Packing], aim: Seconds | None = None) -> Kept:
         """Set aside what a request will need from a moment on, which nodes alone keep it from having now.
 
-        Where anything is lent, what starts as soon as that could be had back waits for no more than a notice.
+        With an `aim` that is a latest start. Where anything is lent, what starts as soon as that could be had back
+        waits for no more than a notice.
         """
+        starts, packing = first
         floor, ends = self.floor_for(request), Seconds(starts + self.lasts(request))
-        row = self.grants.row(request.project, request.pool)
         hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
-        due = Due(row, gang.total, starts, ends)
-        self.decisions += 1
+        due = Due(self.grants.row(request.project, request.pool), gang.total, starts, ends)
         allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
-        floor.keep(Kept(request, starts, hold, due, allocation.id, self.is_soon(floor, starts)))
-        self.promised.begin(request)
-        self.promised.grant(request, gang.total)
-        self.promised.hold(request, allocation.id, self.price(request))
         ids = floor.ground.ids
-        workers = tuple((ids[row], count) for row, count in packing.workers)
-        given = request.promise.given if request.promise else self.now
-        return Promise(given=given, starts=starts, head=ids[packing.head], workers=workers)
+        promise = Promise(
+            given=request.promise.given if request.promise else self.now,
+            starts=starts,
+            head=ids[packing.head],
+            workers=tuple((ids[row], count) for row, count in packing.workers),
+            aim=aim,
+        )
+        return self.set_aside(Kept(request, starts, hold, due, allocation.id, self.is_soon(floor, starts), promise))
+
+    def set_aside(self, kept: Kept) -> Kept:
+        """Take what is to be kept from everybody else: for the first time, or again after it was let go."""
+        floor, request = self.floor_for(kept.request), kept.request
+        self.decisions += 1
+        floor.keep(kept)
+        self.promised.begin(request)
+        self.promised.grant(request, kept.hold.total)
+        self.promised.hold(request, kept.allocation, self.price(request))
+        return kept
 
     def is_soon(self, floor: Floor, starts: Seconds) -> bool:
         """Tell whether who starts then waits for no more than a notice to be over."""
@@ -243,13 +258,19 @@ class Room:
 
     def first_start(self, request: Request, gang: Gang, until: Seconds | None = None) -> tuple[Seconds, Packing] | None:
         """Return when a request could start at the earliest, beside everything kept, and where."""
-        floor, lasts = self.floor_for(request), self.lasts(request)
+        timeline, lasts = self.floor_for(request).timeline, self.lasts(request)
+        return timeline.earliest(gang, lasts, until=until, allows=self._allows(request, gang))
+
+    def latest_start(self, request: Request, gang: Gang, until: Seconds) -> tuple[Seconds, Packing] | None:
+        """Return when a request could start at the latest, up to a moment and beside everything kept, and where."""
+        timeline, lasts = self.floor_for(request).timeline, self.lasts(request)
+        return timeline.latest(gang, lasts, until=until, allows=self._allows(request, gang))
+
+    def _allows(self, request: Request, gang: Gang) -> Callable[[Seconds], bool]:
+        """Return what tells whether quotas let a request start at a moment."""
+        dues, lasts = self.floor_for(request).dues, self.lasts(request)
         row = self.grants.row(request.project, request.pool)
-
-        def allows(at: Seconds) -> bool:
-            return floor.dues.allows(row, gang.total, at, Seconds(at + lasts))
-
-        return floor.timeline.earliest(gang, lasts, until=until, allows=allows)
+        return lambda at: dues.allows(row, gang.total, at, Seconds(at + lasts))
 
     def grow(self, cluster: Cluster, ordinal: int, part: Part, count: int = 1) -> tuple[Process, ...]:
         """Give a running cluster so many more workers, or as many as everything allows, and take their room.

@@ -154,6 +154,7 @@ class _Draft:
                 self.freed.add(fact.pool)
             case RunRatios():
                 self.run_ratios[fact.person] = fact
+                self.arrays.put_ratios(fact.person, fact.mean)
             case _:
                 assert_never(fact)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
 
 from registry.axes import Bools, Ints
-from registry.ids import RequestId
 from scheduler import arrays as columns
+from scheduler.blocking import may_be_free
 from scheduler.fitting import Packing
 from scheduler.ordering import Place
 from scheduler.promising import Decided
@@ -25,10 +26,10 @@ class Turns:
 
     What is placed meanwhile counts as use at once and only ever lowers ranks, and only ever leaves less room: a place
     in the order is at worst too early, and who was found hopeless stays so. Those of institutions that got something
-    go back to where they belong now before it is their turn.
+    go back to where they belong now before it is their turn. Who has a latest start has a turn before, too.
     """
 
-    def __init__(self, decided: Decided, *, apart: Collection[RequestId]) -> None:
+    def __init__(self, decided: Decided) -> None:
         room = decided.room
         self._room: Final = room
         self._reclaims: Final = decided.reclaims
@@ -39,7 +40,9 @@ class Turns:
         self._too_long: Final[set[int]] = set()
         self._hopeless: Final[set[int]] = set()
         self._looked_at = room.decisions
+        self._latest: Final = frozenset(map(self._queue.row, decided.latest))
         rows = self._queue.alive()
+        apart = {one.request.id for one in decided.placements} | decided.waits_for.keys() - decided.latest.keys()
         if apart:
             others = np.ones(len(self._cells), dtype=bool)
             others[[self._queue.row(request) for request in apart]] = False
@@ -59,7 +62,7 @@ class Turns:
                 passed_over += 1
                 if passed_over > max(_AT_ONCE, (len(self._rows) - self._at) // _AT_ONCE):
                     passed_over = 0
-                    self._leave_out(lambda rows: ~self._is_given_up(self._cells[rows]))
+                    self._leave_out(lambda rows: ~self._is_given_up(self._cells[rows]) | self._have_latest(rows))
                 continue
             yield self._room.snapshot.requests[self._queue.key(row)]
             since += 1
@@ -77,6 +80,8 @@ class Turns:
             spot = self._room.arrays.names.spots.key(int(cells[columns.SPOT]))
             if self._room.floor(spot).closed:
                 return True
+        if row in self._latest:
+            return False
         if int(cells[columns.SHAPE]) in self._too_large or int(cells[columns.PRICED]) in self._too_long:
             return True
         if self._hopeless and int(self._kinds(cells[None])[0]) in self._hopeless:
@@ -95,6 +100,10 @@ class Turns:
         if self._hopeless:
             result |= _among(self._kinds(cells), self._hopeless)
         return result
+
+    def _have_latest(self, rows: Ints) -> Bools:
+        """Tell who may start before a latest start of their own."""
+        return _among(rows, self._latest)
 
     def give_up(self, request: Request) -> None:
         """Know that a request got nothing, and nobody else who asks for the same will, as room only becomes less.
@@ -144,6 +153,9 @@ class Turns:
         if self._too_large or self._too_long or self._hopeless:
             hopeful &= ~self._is_given_up(cells)
         hopeful[hopeful] = self._reclaims.maybe_fits(cells[hopeful])
+        if self._latest:
+            own = np.flatnonzero(self._have_latest(rows))
+            hopeful[own] = may_be_free(self._room, cells[own])
         return np.asarray(hopeful)
 
     def _look_again(self) -> None:
@@ -165,7 +177,7 @@ class Turns:
         return np.array(self._queue.sorted(rows, (self._cells[rows, columns.WALLTIME],)), dtype=np.int64)
 
 
-def _among(numbers: Ints, known: set[int]) -> Bools:
+def _among(numbers: Ints, known: AbstractSet[int]) -> Bools:
     """Tell which numbers are among some."""
     if len(numbers) <= _AT_ONCE:
         return np.array([number in known for number in numbers.tolist()], dtype=bool)

@@ -70,10 +70,11 @@ class _PolicyChanges(BaseModel):
     shortest_fills: bool | None = None
     keeps_promises: bool | None = None
     fair_share_weight: Weight | None = None
-    slowdown_weight: Weight | None = None
+    length_weight: Weight | None = None
     slowdown_bound_seconds: Positive | None = None
     half_life_seconds: Positive | None = None
     reservations: Whole | None = None
+    latest_starts: Whole | None = None
     termination_slack_seconds: Whole | None = None
     notice_seconds: Whole | None = None
     minimum_run_seconds: Whole | None = None

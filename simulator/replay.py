@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from operations.clusters import ran_permille
 from operations.follower import Follower
 from registry.centers import Node
-from registry.ids import NodeId, PoolId, RequestId, Seconds, ShareId
+from registry.ids import NodeId, PersonId, PoolId, RequestId, Seconds, ShareId
 from registry.resources import Resources, total
 from scheduler.clusters import Process
 from scheduler.decide import decide
-from scheduler.facts import Fact
+from scheduler.facts import Fact, RunRatios
 from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
@@ -34,7 +35,8 @@ from store.memory import MemoryStore
 class Replay:
     """One run of a log of rigid jobs at a site, by decisions alone.
 
-    At each moment first all that end do, then all that arrive are pending, then one cycle decides.
+    At each moment first all that end do, then all that arrive are pending, then one cycle decides. One decides, too,
+    when somebody's promised start has come.
     """
 
     def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy) -> None:
@@ -49,6 +51,7 @@ class Replay:
         self._jobs: Final[dict[RequestId, RigidJob]] = {}
         self._arrivals: Final = sorted(jobs, key=lambda job: (job.submit, job.index), reverse=True)
         self._ends: Final[list[tuple[int, int, RequestId]]] = []
+        self._promised: Final[list[Seconds]] = []
         self._news: list[Fact] = []
 
     def run(self) -> Iterator[Outcome]:
@@ -56,7 +59,10 @@ class Replay:
         while self._arrivals or self._ends:
             moments = [self._ends[0][0]] if self._ends else []
             moments += [self._site.epoch + self._arrivals[-1].submit] if self._arrivals else []
+            moments += self._promised[:1]
             now = Seconds(min(moments))
+            while self._promised and self._promised[0] <= now:
+                heapq.heappop(self._promised)
             yield from self._live_through(now)
 
     def _live_through(self, now: Seconds) -> Iterator[Outcome]:
@@ -77,6 +83,9 @@ class Replay:
         plan = self.decided(now)
         for placement in plan.placements:
             yield self._started(placement, now)
+        for change in plan.promises:
+            if change.promise is not None and change.promise.starts > now:
+                heapq.heappush(self._promised, change.promise.starts)
         self.learn(tuple(outcome_of(self._snapshot, plan, now)))
         self._news = []
 
@@ -111,7 +120,8 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     changed = {change.request.id: replace(change.request, promise=change.promise) for change in plan.promises}
     for wait in plan.waits:
         for request in wait.requests:
-            changed[request] = replace(changed.get(request, snapshot.requests[request]), reasons=wait.codes)
+            before = changed.get(request, snapshot.requests[request])
+            changed[request] = before.waiting_for(wait.codes, plan.overtaking.get(request))
     yield from changed.values()
     for placement in plan.placements:
         yield from given.place(placement, now)
@@ -129,6 +139,7 @@ class Given:
         self._snapshot = snapshot
         self._nodes: dict[NodeId, Node] = {}
         self._shares: dict[tuple[ShareId, PoolId], Resources] = {}
+        self._ratios: dict[PersonId, RunRatios] = {}
 
     def grow(self, growth: Growth, now: Seconds) -> Iterator[Fact]:
         """Yield what a cluster is with its new workers, which take no time to begin."""
@@ -173,6 +184,15 @@ class Given:
     def end(self, request: Request, now: Seconds) -> Iterator[Fact]:
         self._move(request, self._snapshot.cluster(request).processes, -1)
         yield replace(request, state=State.ENDED, end=End.CANCELLED, ended=now)
+        yield self._ran(request, now)
+
+    def _ran(self, request: Request, now: Seconds) -> RunRatios:
+        """Return which part of what they had asked for a person's latest work ran, with this."""
+        person = request.person
+        known = self._ratios.get(person) or self._snapshot.run_ratios.get(person)
+        permille = ran_permille(request, now)
+        self._ratios[person] = RunRatios(person=person, last=permille, before=known.last if known else None)
+        return self._ratios[person]
 
     def facts(self) -> Iterator[Fact]:
         yield from self._nodes.values()

@@ -170,6 +170,8 @@ class World:
         for event in told:
             if event.kind is EventKind.PLACED:
                 self._expect(event)
+            elif event.kind is EventKind.PROMISED:
+                self._expect_promised(event)
             elif event.kind is EventKind.PREEMPTED:
                 self._wake_at(int(dict(event.details)["stop_by"]))
             elif event.kind in {EventKind.TURNED_BACK, EventKind.REQUEUED}:
@@ -187,6 +189,12 @@ class World:
         if self.policy.minimum_run_seconds is not None:
             # From then on it may be stopped for who owns what it has borrowed.
             self._wake_at(placed.at + self.policy.minimum_run_seconds, _RETHINK)
+
+    def _expect_promised(self, promised: Event) -> None:
+        """Decide again when a promised start has come, as production does at its tick."""
+        starts = dict(promised.details).get("starts")
+        if starts is not None:
+            self._wake_at(int(starts), _RETHINK)
 
     def _wake_at(self, moment: int, kind: int = _WAKE) -> None:
         heapq.heappush(self._coming, (Seconds(moment), kind, _NOBODY))

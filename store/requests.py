@@ -91,6 +91,7 @@ REQUESTS: Final = Table(
     Column("held_seconds", BigInteger, nullable=False),
     Column("reasons", Words, nullable=False),
     Column("promise", Promised),
+    Column("overtaking_seconds", BigInteger),
     Column("trouble", Choice(Trouble)),
     moment("not_before", nullable=True),
     Column("failed_starts", BigInteger, nullable=False),

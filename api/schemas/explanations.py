@@ -15,13 +15,13 @@ from scheduler.requests import State
 
 
 class RankOut(Open):
-    """Every factor of a request's place in the order; who is overdue goes before everybody who is not."""
+    """Every factor of a request's place in the order: the larger total goes first."""
 
     total: float
     class_weight: float
     fair_share: float
-    slowdown: float
-    overdue: bool
+    length: float
+    size: float
 
     @classmethod
     def from_rank(cls, rank: Rank) -> "RankOut":

@@ -18,6 +18,8 @@ from haidang.errors import (
     WaitedTooLongError,
 )
 
+from registry.ids import Seconds
+from scheduler.policy import DAY
 from tests.builders import NOW
 from tests.fronts import Front
 from tests.served import a_client, served
@@ -108,7 +110,9 @@ def test_a_running_cluster_goes_on_for_longer_until_somebody_is_promised_its_pla
     longer = alice.extend(request, "30m")
     assert (longer.extended_seconds, longer.deadline) == (1800, NOW + 3600 + 1800)
     assert alice.extend(request, 60).extended_seconds == 1860
+    front.clock.time = Seconds(NOW - DAY)
     alice.submit(workers=4)
+    front.clock.time = NOW
     front.cycle()
     with pytest.raises(ConflictError) as refused:
         alice.extend(request, "1h")

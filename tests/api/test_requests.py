@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from api.schemas.requests import RequestIn
+from registry.ids import Seconds
 from registry.resources import GIB, MIB
-from scheduler.policy import DEFAULT_POLICY
+from scheduler.policy import DAY, DEFAULT_POLICY
 from tests.builders import NOW
 from tests.fronts import Front, a_body, person_id
 
@@ -17,6 +18,14 @@ def submitted(front: Front, name: str = "alice", **changes: Any) -> str:  # noqa
     response = front.client(name).post("/v1/requests", json=a_body(**changes))
     assert response.status_code == 202, response.text
     request: str = response.json()["id"]
+    return request
+
+
+def submitted_long_ago(front: Front, **changes: Any) -> str:  # noqa: ANN401 - what JSON can hold
+    """Submit what has waited for so long that it is promised the first start that can be had."""
+    front.clock.time = Seconds(NOW - DAY)
+    request = submitted(front, **changes)
+    front.clock.time = NOW
     return request
 
 
@@ -222,11 +231,15 @@ def test_only_what_waits_can_be_held(front: Front) -> None:
 def test_a_waiting_request_is_explained_with_numbers_place_and_rank(front: Front) -> None:
     large = a_body(worker={"millicores": 7000, "memory": GIB}, walltime_seconds=3600)
     client = front.client("alice")
-    running, waiting = (client.post("/v1/requests", json=large).json()["id"] for _ in range(2))
+    running = client.post("/v1/requests", json=large).json()["id"]
+    front.cycle()
+    waiting = submitted_long_ago(front, **large)
     front.cycle()
     told = client.get(f"/v1/requests/{waiting}/explain").json()
     assert (told["state"], told["place"], told["pending"]) == ("pending", 1, 1)
+    factors = ("class_weight", "fair_share", "length", "size")
     assert told["rank"]["class_weight"] == 20.0
+    assert told["rank"]["total"] == pytest.approx(sum(told["rank"][factor] for factor in factors))
     (full,) = told["reasons"]
     assert (full["code"], full["pool"], full["processes"], full["placeable"]) == ("nodes-full", "main", 2, 0)
     assert full["expected"] == told["expected"] > NOW + 3600
@@ -310,7 +323,7 @@ def test_the_owner_and_who_administers_it_let_a_cluster_go_on(front: Front, name
 def test_what_is_not_granted_says_whose_turn_it_is_and_what_would_be(front: Front) -> None:
     client, request = front.client("alice"), running(front, walltime_seconds=600)
     other = running(front, walltime_seconds=1800)
-    submitted(front, worker={"millicores": 6000, "memory": 2 * GIB}, workers={"min": 1, "max": 1})
+    submitted_long_ago(front, worker={"millicores": 6000, "memory": 2 * GIB}, workers={"min": 1, "max": 1})
     front.cycle()
     refused = client.post(f"/v1/requests/{request}/extend", json={"walltime_seconds": 7200})
     assert (refused.status_code, refused.json()["type"]) == (409, "extension-too-long")

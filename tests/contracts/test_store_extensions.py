@@ -22,7 +22,7 @@ from registry.ids import BEGINNING, MicroCredits, PoolId, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.facts import Fact
-from scheduler.policy import DEFAULT_POLICY, HOUR
+from scheduler.policy import DAY, DEFAULT_POLICY, HOUR
 from scheduler.reasons import BookedAhead, ExtensionTooLong, WouldDelayPromised
 from scheduler.requests import Draft, End, Request, State
 from server.ids import RandomIds
@@ -51,13 +51,14 @@ class Pool:
         self.submit(a_draft(1, PROJECT, walltime_seconds=HOUR))
         self.cycle()
 
-    def submit(self, draft: Draft) -> None:
-        accepted = self.store.transact(submit, draft, None, DEFAULT_POLICY, now=self.clock.now())
+    def submit(self, draft: Draft, ago_seconds: int = 0) -> None:
+        now = Seconds(self.clock.now() - ago_seconds)
+        accepted = self.store.transact(submit, draft, None, DEFAULT_POLICY, now=now)
         assert isinstance(accepted, Request), accepted
 
     def submit_wide(self) -> None:
-        """Ask for what fits only when the first cluster is gone."""
-        self.submit(a_draft(9, PROJECT, workers_min=3))
+        """Have asked long ago for what fits only when the first cluster is gone."""
+        self.submit(a_draft(9, PROJECT, workers_min=3), ago_seconds=4 * DAY)
 
     def cycle(self) -> Applied:
         return run_cycle(self.ports, self.follower)

@@ -57,7 +57,10 @@ def full(request: Request) -> Request:
         held_since=Seconds(NOW + 1),
         held_seconds=77,
         reasons=("share-full", "no-credit"),
-        promise=Promise(given=NOW, starts=Seconds(NOW + 9), head=NodeId("n1"), workers=((NodeId("n2"), 3),)),
+        promise=Promise(
+            given=NOW, starts=Seconds(NOW + 9), head=NodeId("n1"), workers=((NodeId("n2"), 3),), aim=Seconds(NOW + 10)
+        ),
+        overtaking_seconds=90,
         trouble=Trouble.IMAGE,
         not_before=Seconds(NOW + 2),
         failed_starts=3,

@@ -116,7 +116,8 @@ def test_others_wait_for_booked_nodes_and_have_them_when_they_are_given_back() -
 
 def test_a_promise_begins_when_a_booking_is_over() -> None:
     theirs = a_request(1, "uit.nlp", head=cores(2, 4), worker=cores(2, 4), workers_min=3, walltime_seconds=600)
-    snapshot = a_snapshot([*two_nodes(), booked(-60, HOUR, "n0"), theirs])
+    waited = replace(theirs, submitted=Seconds(NOW - 4 * HOUR))
+    snapshot = a_snapshot([*two_nodes(), booked(-60, HOUR, "n0"), waited])
     (change,) = decide(snapshot, NOW).promises
     assert change.promise is not None
     assert change.promise.starts == NOW + HOUR + DEFAULT_POLICY.termination_slack_seconds

@@ -18,10 +18,8 @@ from scheduler.explain import explain
 from scheduler.facts import DayOfUse, Fact
 from scheduler.ordering import Standings
 from scheduler.policy import DAY, DEFAULT_POLICY
-from scheduler.promising import Decided, keep_promises
-from scheduler.reclaim import Reclaims
+from scheduler.promising import Decided, keep_promises, promise_latest_starts, promise_next_in_line
 from scheduler.requests import Request, State
-from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 from tests.builders import (
     CENTER,
@@ -94,15 +92,18 @@ def test_projects_share_what_is_left_to_their_institution(left: int) -> None:
 
 def decided_one_by_one(snapshot: Snapshot) -> Decided:
     """Decide the slow and obvious way: rank all anew before each turn, ask each alone what stops it."""
-    room = Room(snapshot, NOW)
-    decided = Decided(room, Standings(snapshot, NOW), Reclaims(room))
+    decided = Decided.nothing_yet(snapshot, NOW)
     keep_promises(decided)
-    rows = {snapshot.arrays.queue.row(one.id) for one in snapshot.pending() if one.id not in decided.waits_for}
+    promise_latest_starts(decided)
+    apart = {one.request.id for one in decided.placements} | decided.waits_for.keys() - decided.latest.keys()
+    rows = {snapshot.arrays.queue.row(one.id) for one in snapshot.pending() if one.id not in apart}
     while rows:
         row = min(rows, key=decided.standings.place)
         rows.remove(row)
-        if not decided.reclaims.stopped(np.array([row]))[0]:
-            is_answered(decided, snapshot.requests[snapshot.arrays.queue.key(row)])
+        request = snapshot.requests[snapshot.arrays.queue.key(row)]
+        if request.id in decided.latest or not decided.reclaims.stopped(np.array([row]))[0]:
+            is_answered(decided, request)
+    promise_next_in_line(decided)
     return decided
 
 

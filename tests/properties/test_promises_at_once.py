@@ -11,7 +11,7 @@ from scheduler.aside import keep_all, packing_of
 from scheduler.decide import decide
 from scheduler.fitting import Packing
 from scheduler.floors import Kept
-from scheduler.policy import DEFAULT_POLICY
+from scheduler.policy import DEFAULT_POLICY, Order
 from scheduler.promising import promised
 from scheduler.requests import Request
 from scheduler.room import Room
@@ -19,7 +19,8 @@ from scheduler.snapshot import Snapshot
 from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
 from tests.properties.worlds import applied, ended, snapshots
 
-MANY = replace(DEFAULT_POLICY, reservations=6)
+MANY = replace(DEFAULT_POLICY, reservations=6, order=Order.ARRIVAL)
+"""An order by which whoever is blocked in its turn is promised a start at once."""
 LATER = Seconds(NOW + 40)
 
 
@@ -50,10 +51,12 @@ def test_all_is_set_aside_at_once_as_one_after_the_other_would_be(snapshot: Snap
     for request, starts, packing in given_places(slowly, after):
         gang = slowly.gang(request)
         assert slowly.could_keep(request, gang, starts, packing)
-        assert slowly.keep(request, gang, starts, packing) == request.promise
+        assert request.promise is not None
+        assert slowly.keep(request, gang, (starts, packing), request.promise.aim).promise == request.promise
     for one in kept:
         floors = at_once.floor_for(one.request), slowly.floor_for(one.request)
-        assert floors[0].counted == floors[1].counted
+        assert floors[0].next_in_line == floors[1].next_in_line
+        assert floors[0].latest_starts == floors[1].latest_starts
         same = [floor.timeline.open_from(one.starts, one.hold.ends) for floor in floors]
         assert (same[0] == same[1]).all()
         assert all(map(np.array_equal, *(floor.timeline.open_by_starts() for floor in floors)))
@@ -74,7 +77,7 @@ def first_start_without(room: Room, kept: Kept) -> Seconds:
     room.let_go(kept)
     first = room.first_start(kept.request, room.gang(kept.request), until=kept.starts)
     assert first is not None
-    room.keep(kept.request, room.gang(kept.request), first[0], first[1])
+    room.keep(kept.request, room.gang(kept.request), first, kept.promise.aim)
     return first[0]
 
 
@@ -84,7 +87,7 @@ def test_of_many_promises_the_next_cycle_keeps_all_at_once() -> None:
         a_request(number, workers_min=number % 3 + 1, head=cores(2, 2), worker=cores(2, 2), walltime_seconds=600)
         for number in range(1, 31)
     ]
-    snapshot = a_snapshot([*center, *queue], replace(DEFAULT_POLICY, reservations=100))
+    snapshot = a_snapshot([*center, *queue], replace(MANY, reservations=100))
     after = applied(snapshot, decide(snapshot, NOW), NOW)
     room = Room(after, LATER)
     kept = keep_all(room, promised(after))

@@ -90,7 +90,7 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
     snapshot = snapshot.with_facts(stop.request.made_to_end(stop.preemption) for stop in plan.stops)
     snapshot = snapshot.with_facts(replace(change.request, promise=change.promise) for change in plan.promises)
     for wait in plan.waits:
-        waiting = [replace(snapshot.requests[request], reasons=wait.codes) for request in wait.requests]
+        waiting = [snapshot.requests[one].waiting_for(wait.codes, plan.overtaking.get(one)) for one in wait.requests]
         snapshot = snapshot.with_facts(waiting)
     return snapshot
 

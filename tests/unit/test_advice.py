@@ -23,7 +23,7 @@ from scheduler.advice import (
 from scheduler.decide import decide
 from scheduler.explain import Borrowed, Explanations
 from scheduler.facts import Fact
-from scheduler.policy import DEFAULT_POLICY, HOUR
+from scheduler.policy import DAY, DEFAULT_POLICY, HOUR
 from scheduler.requests import Request, RequestClass
 from scheduler.snapshot import Snapshot
 from tests.builders import (
@@ -44,8 +44,8 @@ SHAPES = {"head": cores(0.5, 1), "worker": cores(1, 1)}
 
 
 def asked(number: int, workers: int, project: str = PROJECT, **changes: object) -> Request:
-    made = {**SHAPES, "workers_min": workers, "workers_max": 20, "walltime_seconds": 4 * HOUR, **changes}
-    return a_request(number, project, submitted=Seconds(NOW - 100 + number), **made)
+    of_course: dict[str, Any] = {"submitted": Seconds(NOW - 100 + number), "walltime_seconds": 4 * HOUR}
+    return a_request(number, project, **{**SHAPES, **of_course, "workers_min": workers, "workers_max": 20, **changes})
 
 
 def a_center(size: int = 8, *more: Fact) -> Snapshot:
@@ -81,7 +81,7 @@ def test_less_memory_is_advised_where_memory_is_short() -> None:
 
 
 def test_who_would_run_into_a_promised_start_may_ask_for_less_time() -> None:
-    center = begun(a_center(), asked(1, 3, walltime_seconds=HOUR), asked(2, 7))
+    center = begun(a_center(), asked(1, 3, walltime_seconds=HOUR), asked(2, 7, submitted=NOW - 5 * DAY))
     found = advised(center.with_facts([asked(3, 1)]), 3)
     slack = DEFAULT_POLICY.termination_slack_seconds
     assert found["shorter-walltime"] == ShorterWalltime(walltime_seconds=HOUR)

@@ -21,6 +21,9 @@ from scheduler.requests import Request, RequestClass, State
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, POOL, a_node, a_request, a_snapshot, cores, facts_of_a_center
 
+LONG_AGO = NOW - 4 * DAY
+"""A request that waits since then is promised the first start that can be had."""
+
 
 def placed(snapshot: Snapshot, now: Seconds = NOW) -> Snapshot:
     """Return the snapshot as it is once a plan is applied."""
@@ -97,7 +100,10 @@ def test_a_node_that_was_given_to_another_pool_is_room_there_and_here_no_more() 
 
 def test_a_node_takes_no_more_processes_than_it_has_places_for_however_small_they_are() -> None:
     nodes = [replace(a_node("n1", cores(8, 64)), places=2), replace(a_node("n2", cores(8, 64)), places=3)]
-    tiny = [a_request(number, head=cores(0.1, 1), worker=cores(0.1, 1), workers_min=1) for number in (1, 2, 3)]
+    tiny = [
+        a_request(number, head=cores(0.1, 1), worker=cores(0.1, 1), workers_min=1, submitted=LONG_AGO)
+        for number in (1, 2, 3)
+    ]
     snapshot = a_snapshot([*facts_of_a_center(nodes, ["vmu.vision"]), *tiny])
     plan = decide(snapshot, NOW)
     taken = Counter(process.node for placement in plan.placements for process in placement.processes)
@@ -114,7 +120,7 @@ def test_a_node_takes_no_more_processes_than_it_has_places_for_however_small_the
 def test_a_short_request_runs_beside_a_protected_start_and_a_long_one_waits() -> None:
     facts = facts_of_a_center([a_node(capacity=cores(4, 64))], ["vmu.vision", "uit.nlp"])
     running = placed(a_snapshot([*facts, a_request(1, workers_min=2, walltime_seconds=HOUR)]))
-    wide = a_request(2, workers_min=3, submitted=NOW - 100)
+    wide = a_request(2, workers_min=3, submitted=LONG_AGO)
     short = a_request(3, "uit.nlp", workers_min=1, walltime_seconds=600)
     long = a_request(4, "uit.nlp", workers_min=1, walltime_seconds=2 * HOUR, submitted=NOW + 1)
     crowded = running.with_facts([wide, long])
@@ -128,7 +134,7 @@ def test_a_short_request_runs_beside_a_protected_start_and_a_long_one_waits() ->
 def test_the_protected_start_of_a_blocked_request_is_told() -> None:
     facts = facts_of_a_center([a_node(capacity=cores(4, 64))], ["vmu.vision"])
     running = placed(a_snapshot([*facts, a_request(1, workers_min=2, walltime_seconds=HOUR)]))
-    blocked = a_request(2, workers_min=3)
+    blocked = a_request(2, workers_min=3, submitted=LONG_AGO)
     explanation = explain(running.with_facts([blocked]), blocked.id, NOW)
     assert explanation is not None
     assert explanation.expected == NOW + HOUR + DEFAULT_POLICY.termination_slack_seconds
@@ -188,7 +194,9 @@ def test_what_is_kept_for_a_protected_start_is_told_as_kept_and_not_as_used() ->
     normal = a_request(1, workers_min=2, walltime_seconds=HOUR, person=PersonId("b" * 26))
     first = a_request(2, request_class=RequestClass.COURSE, head=cores(0.1, 1), worker=cores(0.1, 1))
     running = placed(a_snapshot([*facts, normal, first]))
-    second = a_request(3, request_class=RequestClass.COURSE, head=cores(1.2, 1), worker=cores(0.5, 1))
+    second = a_request(
+        3, request_class=RequestClass.COURSE, head=cores(1.2, 1), worker=cores(0.5, 1), submitted=LONG_AGO
+    )
     third = a_request(4, request_class=RequestClass.COURSE, head=cores(0.1, 1), worker=cores(0.1, 1), submitted=NOW + 1)
     explanation = explain(running.with_facts([second, third]), third.id, NOW)
     assert explanation is not None

@@ -34,6 +34,7 @@ from tests.properties.worlds import applied
 ONE, TWO, WIDE = (request_id(number) for number in (1, 2, 9))
 SLACK = DEFAULT_POLICY.termination_slack_seconds
 PROJECT = "vmu.vision"
+LONG_AGO = NOW - 4 * DAY
 
 
 def a_world(*more: Fact, capacity: float = 4) -> Snapshot:
@@ -49,7 +50,7 @@ def a_promise_after_two() -> Snapshot:
     first = a_request(1, workers_min=1, walltime_seconds=HOUR)
     second = a_request(2, "uit.nlp", workers_min=1, walltime_seconds=2 * HOUR)
     running = after_a_cycle(a_world(first, second))
-    wide = a_request(9, "uit.nlp", workers_min=3, walltime_seconds=HOUR)
+    wide = a_request(9, "uit.nlp", workers_min=3, walltime_seconds=HOUR, submitted=LONG_AGO)
     return after_a_cycle(running.with_facts([wide]))
 
 
@@ -90,7 +91,7 @@ def test_who_leaves_room_enough_for_what_is_promised_may_stay_beside_it() -> Non
     first = a_request(1, workers_min=1, head=cores(0.5, 1), worker=cores(0.5, 1), walltime_seconds=HOUR)
     second = a_request(2, "uit.nlp", workers_min=2, walltime_seconds=2 * HOUR)
     running = after_a_cycle(a_world(first, second))
-    promised = after_a_cycle(running.with_facts([a_request(9, "uit.nlp", workers_min=2)]))
+    promised = after_a_cycle(running.with_facts([a_request(9, "uit.nlp", workers_min=2, submitted=LONG_AGO)]))
     assert promised.requests[WIDE].promise is not None
     assert extension_faults(promised, ONE, DAY, NOW) == ()
     assert extension_faults(promised, TWO, DAY, NOW)[0] == ExtensionTooLong(asked=DAY, longest=0)

@@ -3,8 +3,8 @@
 from operations.clusters import free_unseen
 from operations.cycle import run_cycle
 from operations.requests import cancel, submit
-from registry.ids import RequestId
-from scheduler.policy import DEFAULT_POLICY
+from registry.ids import RequestId, Seconds
+from scheduler.policy import DEFAULT_POLICY, HOUR
 from tests.builders import a_draft, cores, request_id
 from tests.seeding import award
 from tests.unit.test_metering import PROJECT, SmallCenter
@@ -16,7 +16,8 @@ def test_room_that_was_made_before_somebody_looked_is_still_news_to_the_next_cyc
     award(center.store, PROJECT)
     for number in (1, 2):
         draft = a_draft(number, PROJECT, worker=cores(7, 32))
-        center.store.transact(submit, draft, None, DEFAULT_POLICY, now=center.clock.now())
+        long_ago = Seconds(center.clock.now() - 18 * HOUR)
+        center.store.transact(submit, draft, None, DEFAULT_POLICY, now=long_ago)
     assert run_cycle(center.ports, center.follower).placed == (request_id(1),)
     end(center, request_id(1))
     center.follower.look()

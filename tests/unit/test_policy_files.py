@@ -69,7 +69,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ("reservations = -1", r"reservations: .*greater than or equal to 0"),
         ("reservations = 1.5", r"reservations: .*integer"),
         ("reservations = true", r"reservations: .*integer"),
-        ("slowdown_weight = nan", r"slowdown_weight: .*finite"),
+        ("length_weight = nan", r"length_weight: .*finite"),
         ("retry_pauses_seconds = []", r"retry_pauses_seconds: .*at least 1"),
         ('order = "random"', r"order: .*'score'"),
         ("[classes.weird]\nweight = 1", r"classes\.weird: .*'urgent'"),

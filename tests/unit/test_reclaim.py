@@ -1,6 +1,7 @@
 """Sentences about elastic workers that are given back: to whom, which, how many, and when what they held is free."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,8 @@ def grown(snapshot: Snapshot, *requests: Request) -> Snapshot:
 
 
 def an_elastic(number: int, project: str = VMU, *, least: int = 1, most: int = 8, **changes: object) -> Request:
-    asked = {**BARE, "workers_min": least, "workers_max": most, "walltime_seconds": HOUR, **changes}
-    return a_request(number, project, submitted=NOW - 100 + number, **asked)
+    of_course: dict[str, Any] = {"submitted": Seconds(NOW - 100 + number), "walltime_seconds": HOUR}
+    return a_request(number, project, **{**BARE, **of_course, "workers_min": least, "workers_max": most, **changes})
 
 
 def sizes(snapshot: Snapshot) -> list[int]:

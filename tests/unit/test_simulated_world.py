@@ -9,13 +9,14 @@ from operations.ports.store import Claim, Work
 from quotas.ledger import EntryKind
 from quotas.tree import Quota
 from registry.ids import InstitutionId, MicroCredits, RequestId
+from scheduler.policies import NAMED
 from scheduler.requests import End
 from scheduler.troubles import REFUSALS
 from simulator.invariants import BrokenInvariantError, check
 from simulator.lublin import Workload, made_up_log
 from simulator.outside import numbered
 from simulator.report import Outcome
-from simulator.site import POOL, Site, one_core
+from simulator.site import POOL, Site, one_core, unbounded
 from simulator.swf import RigidJob, rigid_jobs
 from simulator.world import World
 
@@ -47,7 +48,7 @@ def test_who_completes_makes_room_in_the_same_second_for_who_waits_and_who_just_
 
 def test_what_ends_before_the_protected_start_goes_first() -> None:
     jobs = [a_job(0, 0, 100, 3), a_job(1, 1, 100, 4), a_job(2, 2, 60, 1), a_job(3, 3, 200, 1)]
-    starts = [start for start, _ in times(World(Site(processors=4), jobs))]
+    starts = [start for start, _ in times(World(Site(processors=4), jobs, unbounded(NAMED["fcfs-easy"])))]
     assert starts[2] == 2
     assert starts[1] <= starts[3], "the long one may not delay who is protected"
 

@@ -6,7 +6,7 @@ from registry.ids import InstitutionId, PersonId, Seconds
 from scheduler.decide import decide
 from scheduler.ordering import Standings
 from scheduler.plan import Plan
-from scheduler.policy import DEFAULT_POLICY, HOUR, Policy
+from scheduler.policy import DAY, DEFAULT_POLICY, HOUR, Policy
 from scheduler.requests import Cause, Preemption, Request, RequestClass
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, cores, request_id
@@ -139,7 +139,7 @@ def test_urgent_work_stops_anybody_but_urgent_work_at_once_and_no_more_than_the_
 
 def test_urgent_work_goes_before_what_was_promised_and_the_broken_promise_says_so() -> None:
     soon = running(a_gang(1, UIT, 8, walltime_seconds=600), policy=replace(DEFAULT_POLICY, minimum_run_seconds=None))
-    waiting = a_gang(2, UIT, 8, person=PersonId("b" * 26))
+    waiting = a_gang(2, UIT, 8, person=PersonId("b" * 26), submitted=Seconds(NOW - 5 * DAY))
     promised = applied(soon.with_facts([waiting]), decide(soon.with_facts([waiting]), NOW), NOW)
     plan = asked(promised, an_urgent(3, VMU, 4), at=NOW)
     assert [stop.request.id for stop in plan.stops] == [request_id(1)]
@@ -154,7 +154,7 @@ def test_urgent_work_goes_before_what_was_promised_and_the_broken_promise_says_s
 
 def test_an_owner_is_promised_a_start_before_who_would_borrow() -> None:
     full = running(a_gang(1, UIT, 8))
-    borrower = a_gang(2, UIT, 8, walltime_seconds=4 * HOUR)
+    borrower = a_gang(2, UIT, 8, walltime_seconds=4 * HOUR, submitted=Seconds(NOW - 5 * DAY))
     promised = applied(full.with_facts([borrower]), decide(full.with_facts([borrower]), NOW), NOW)
     owner = a_gang(3, VMU, 4)
     plan = asked(promised, owner, at=Seconds(NOW + 1))
