@@ -18,7 +18,7 @@ from benchmarks.figures import Measured, Row, percentile
 from benchmarks.profiles import profiled
 from registry.ids import Seconds
 from registry.resources import GIB
-from scheduler.decide import decide
+from scheduler.decide import decide_and_foresee
 from scheduler.requests import State
 from scheduler.snapshot import Snapshot
 from simulator.replay import Given, outcome_of
@@ -80,7 +80,7 @@ def costs_of(crowd: Crowd, changes: int, profile: int) -> Costs:
     reading = time.process_time() - began
     del facts
     began = time.process_time()
-    plan = decide(snapshot, NOW)
+    plan = decide_and_foresee(snapshot, NOW)
     first = time.process_time() - began
     snapshot = snapshot.with_facts(outcome_of(snapshot, plan, NOW))
     deciding: list[float] = []
@@ -96,7 +96,7 @@ def costs_of(crowd: Crowd, changes: int, profile: int) -> Costs:
             began = time.process_time()
             snapshot = snapshot.with_facts(news)
             learned = time.process_time()
-            plan = decide(snapshot, now)
+            plan = decide_and_foresee(snapshot, now)
             learning.append(learned - began)
             deciding.append(time.process_time() - learned)
             placements += len(plan.placements)

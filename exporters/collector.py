@@ -13,7 +13,7 @@ from exporters.families import LOOPS, families
 from exporters.scrapes import Picture, Scrape
 from exporters.totals import WAIT_BOUNDS, Totals
 from operations.follower import Follower
-from operations.ports.office import EntrySum, Office, WaitCount
+from operations.ports.office import EntrySum, HitCount, Office, WaitCount
 from operations.ports.outside import Clock, Pulse
 from operations.ports.store import Store, StoreUnavailableError
 from registry.centers import Center, Pool
@@ -83,7 +83,7 @@ class Collector:
         seen = self._clock.now()
         snapshot = self._follower.look().snapshot
         news = self._store.read(_read, since=self._horizon)
-        self._final = self._final.plus(news.final.sums, news.final.counts)
+        self._final = self._final.plus(news.final.sums, news.final.counts, news.final.hits)
         self._horizon = news.horizon
         return Picture(
             seen=seen,
@@ -91,7 +91,7 @@ class Collector:
             center=news.center.id if news.center else None,
             pools=news.pools,
             institutions=news.institutions,
-            totals=self._final.plus(news.tail.sums, news.tail.counts),
+            totals=self._final.plus(news.tail.sums, news.tail.counts, news.tail.hits),
         )
 
 
@@ -117,6 +117,7 @@ class _Stretch:
 
     sums: tuple[EntrySum, ...]
     counts: tuple[WaitCount, ...]
+    hits: tuple[HitCount, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +148,7 @@ def _stretch(office: Office, since: Mark, until: Mark | None) -> _Stretch:
     return _Stretch(
         sums=office.books.sums(EVERYTHING, since=since, until=until),
         counts=office.waits.counts(WAIT_BOUNDS, since=since, until=until),
+        hits=office.waits.hits(since=since, until=until),
     )
 
 

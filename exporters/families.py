@@ -150,6 +150,14 @@ REQUESTS: Final = (
         source=Source.JOURNAL,
         read=readings.waits,
     ),
+    Amount(
+        name="haidang_estimated_starts_total",
+        kind=Kind.COUNTER,
+        says="Starts that had been foreseen, by where they lay: within an interval, as so many percent are to, or not.",
+        labels=(*POOL, "percent", "side"),
+        source=Source.JOURNAL,
+        read=readings.hits,
+    ),
 )
 
 USE: Final = (

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from exporters.scrapes import Picture, Scrape
-from exporters.totals import EntryTotal, WaitPlace, WaitTotal
+from exporters.totals import PERCENTS, EntryTotal, HitPlace, WaitPlace, WaitTotal
 from quotas.allocations import Allocation
 from quotas.ledger import EntryKind
 from quotas.lending import lent
@@ -20,6 +20,7 @@ from registry.centers import NodeState
 from registry.ids import InstitutionId, PoolId, Seconds, institution_of
 from registry.resources import NOTHING, ResourceName, Resources, names
 from scheduler.clusters import Phase
+from scheduler.estimates import Side
 from scheduler.requests import Request, RequestClass
 
 Labels: TypeAlias = tuple[str, ...]
@@ -179,6 +180,15 @@ def waits(scrape: Scrape) -> Iterator[tuple[Labels, WaitTotal]]:
             there.setdefault(WaitPlace(institution, pool, request_class), WaitTotal())
     for (institution, pool, request_class), total in there.items():
         yield (*_labels(picture, institution, pool), request_class.value), total
+
+
+def hits(scrape: Scrape) -> Amounts:
+    """Count the starts of each pool by where they lay beside an interval that had been foreseen."""
+    picture = scrape.picture
+    places = {HitPlace(pool.id, percent, side) for pool in picture.pools for percent in PERCENTS for side in Side}
+    for place in places | picture.totals.hits.keys():
+        labels = (*picture.pool_labels(place.pool), str(place.percent), place.side.name.lower())
+        yield labels, picture.totals.hits.get(place, 0)
 
 
 def snapshot_age(scrape: Scrape) -> Amounts:

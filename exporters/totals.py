@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from operations.ports.office import EntrySum, WaitCount
+from operations.ports.office import EntrySum, HitCount, WaitCount
 from quotas.ledger import NO_USAGE, EntryKind, Usage
 from registry.ids import InstitutionId, PoolId
+from scheduler.estimates import Side
 from scheduler.requests import RequestClass
 
 WAIT_BOUNDS: Final = (1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 259_200, 604_800)
 """Seconds. The targets of waiting are judged at a minute, five minutes, an hour and four hours: each is a bound."""
+
+
+PERCENTS: Final = (50, 90)
+"""In how many of 100 the two intervals of an estimate should hold."""
 
 
 class EntryPlace(NamedTuple):
@@ -29,6 +35,14 @@ class WaitPlace(NamedTuple):
     institution: InstitutionId
     pool: PoolId
     request_class: RequestClass
+
+
+class HitPlace(NamedTuple):
+    """What metrics tell estimates apart by: the pool, in how many of 100 the interval should hold, and where it lay."""
+
+    pool: PoolId
+    percent: int
+    side: Side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +87,18 @@ class Totals:
 
     entries: Mapping[EntryPlace, EntryTotal] = field(default_factory=dict)
     waits: Mapping[WaitPlace, WaitTotal] = field(default_factory=dict)
+    hits: Mapping[HitPlace, int] = field(default_factory=dict)
 
-    def plus(self, sums: Iterable[EntrySum], counts: Iterable[WaitCount]) -> Totals:
-        """Return the totals with more entries and placements in them."""
-        entries, waits = dict(self.entries), dict(self.waits)
+    def plus(self, sums: Iterable[EntrySum], counts: Iterable[WaitCount], hits: Iterable[HitCount]) -> Totals:
+        """Return the totals with more entries, placements and estimates in them."""
+        entries, waits, sides = dict(self.entries), dict(self.waits), Counter(self.hits)
         for one in sums:
             paid = EntryPlace(one.institution, one.pool, one.kind)
             entries[paid] = entries.get(paid, EntryTotal()).plus(one)
         for other in counts:
             placed = WaitPlace(other.institution, other.pool, other.request_class)
             waits[placed] = waits.get(placed, WaitTotal()).plus(other)
-        return Totals(entries=entries, waits=waits)
+        for hit in hits:
+            for percent, side in zip(PERCENTS, (hit.half_side, hit.most_side), strict=True):
+                sides[HitPlace(hit.pool, percent, side)] += hit.placed
+        return Totals(entries=entries, waits=waits, hits=sides)

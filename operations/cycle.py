@@ -1,6 +1,6 @@
-"""One round of the scheduling loop: snapshot, decide, apply."""
+"""One round of the scheduling loop: snapshot, decide, foresee, apply."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
-from scheduler.decide import decide
+from scheduler.decide import decide_and_foresee
 from scheduler.plan import Claim, Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Stop, Wait
 from scheduler.requests import End, Request, State
 from scheduler.scaling import resized
@@ -48,10 +48,10 @@ class Applied:
 
 
 def run_cycle(ports: Inside[Work], follower: Follower) -> Applied:
-    """Decide once on the committed state and apply what changed."""
+    """Decide once on the committed state, foresee when those start who now wait, and apply what changed."""
     now = ports.clock.now()
     snapshot = follower.catch_up()
-    plan = decide(snapshot, now)
+    plan = decide_and_foresee(snapshot, now)
     return ports.store.transact(apply, plan, snapshot, now=now) if plan else Applied()
 
 
@@ -76,7 +76,7 @@ def apply(work: Work, plan: Plan, snapshot: Snapshot, *, now: Seconds) -> Applie
     for change in plan.promises:
         _promise(work, change, now)
     for wait in plan.waits:
-        _keep_waiting(work, wait, plan.overtaking, now)
+        _keep_waiting(work, wait, plan, now)
     turned_away = (*outstayed, *sorted(overtaken), *not_placed, *not_grown, *not_shrunk, *not_stopped, *not_retired)
     return Applied(placed=placed, grown=grown, shrunk=shrunk, stopped=stopped, retired=retired, turned_away=turned_away)
 
@@ -165,6 +165,8 @@ def _place(work: Work, placement: Placement, now: Seconds) -> None:
     assert before.may_move(after.state), before
     _swap(work, before, after)
     _occupy(work, after, placement.processes, now)
+    if before.estimate is not None and before.only_waited:
+        work.outcomes.add(before.pool, before.estimate, now)
     details = [("waited_seconds", str(before.waited_seconds(now)))]
     if after.workers_wanted > after.workers_min:
         details.append((WANTS_MORE, str(after.workers_wanted)))
@@ -241,12 +243,13 @@ def _occupy(work: Work, request: Request, processes: tuple[Process, ...], now: S
     work.clusters.add(processes)
 
 
-def _keep_waiting(work: Work, wait: Wait, overtaking: Mapping[RequestId, int], now: Seconds) -> None:
+def _keep_waiting(work: Work, wait: Wait, plan: Plan, now: Seconds) -> None:
     for request in wait.requests:
         before = work.requests.get(request)
         if before is None or before.state is not State.PENDING or before.reasons == wait.codes:
             continue
-        _swap(work, before, before.waiting_for(wait.codes, overtaking.get(request)))
+        overtaking, estimate = plan.overtaking.get(request), plan.estimates.get(request)
+        _swap(work, before, before.waiting_for(wait.codes, overtaking, estimate))
         codes = ("reasons", " ".join(wait.codes))
         work.journal.add([Event(request=request, at=now, kind=EventKind.WAITING, details=(codes,))])
 

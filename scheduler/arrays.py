@@ -17,8 +17,10 @@ from registry.centers import Node
 from registry.ids import AllocationId, BookingId, PersonId, PoolId, ProjectId, RequestId, ShareId
 from registry.resources import Resources
 from scheduler.clusters import Part, Process
+from scheduler.estimates import Outcome
 from scheduler.facts import DayOfUse
 from scheduler.fitting import Gang
+from scheduler.forecasting import LEARNT_COLUMNS, learnt_row
 from scheduler.ground import Ground
 from scheduler.policy import ClassRule
 from scheduler.requests import Draft, Request, RequestClass, State
@@ -36,7 +38,7 @@ NOWHERE: Final = -1
 # The columns of a pending request; the total of its gang follows.
 POOL, CLASS, BY_PERSON, SHARE, INSTITUTION, PAYER, WALLTIME, SINCE = range(1, 9)
 SUBMITTED, HELD, NOT_BEFORE, CODES, SHAPE, PRICED, PROMISED, SPOT, REQUEUED, GROWS, OVERTAKING = range(9, 20)
-TOTAL: Final = 20
+RUNS, TOTAL = 20, 21
 HELD_BY_USER, HELD_BY_OPERATOR = 1, 2
 
 # The columns of a process of a running cluster; its shape follows.
@@ -172,6 +174,7 @@ class Arrays:
         self.running: Table[RequestId] = Table(RUNNING_COLUMNS)
         self.days: Table[tuple[ShareId, PoolId, int]] = Table(4)
         self.credit: Table[AllocationId] = Table(5)
+        self.outcomes: Table[tuple[PoolId, int]] = Table(2 + LEARNT_COLUMNS)
         self.grounds: Mapping[PoolId, Ground] = {}
         self.ratios: Ints = np.zeros(0, dtype=np.int64)
         self.shares: tuple[Share, ...] = ()
@@ -270,6 +273,17 @@ class Arrays:
         more = np.full(len(self.names.by_person) - len(self.ratios), WHOLE_RATIO, dtype=np.int64)
         return np.concatenate((self.ratios, more))
 
+    def put_outcome(self, outcome: Outcome) -> None:
+        """Write what an estimate came to, in place of the oldest one that is kept of its pool."""
+        row = (self.names.pools.of(outcome.pool), *learnt_row(outcome))
+        self.outcomes.put((outcome.pool, outcome.slot), row)
+
+    def learnt(self, pool: PoolId) -> Ints:
+        """Return what is to be learnt from in a pool, one row an outcome as a `Forecaster` takes them."""
+        cells = self.outcomes.cells
+        mine = (cells[:, ALIVE] == 1) & (cells[:, POOL] == self.names.pools.of(pool))
+        return np.asarray(cells[mine, POOL + 1 :])
+
     def wholes(self) -> Ints:
         """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""
         known, found = self.names.wholes
@@ -317,6 +331,7 @@ def _pending_row(request: Request, axes: Axes, names: Names) -> tuple[int, ...]:
         int(request.is_requeued),
         int(request.workers_max > request.workers_min),
         UNKNOWN if request.overtaking_seconds is None else request.overtaking_seconds,
+        request.estimate.run_seconds if request.estimate else 0,
         *axes.row(request.gang_total(), request.workers_min + 1),
     )
 

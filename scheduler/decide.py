@@ -12,6 +12,7 @@ from scheduler.displacing import displaced
 from scheduler.elastic import asked_next, share_out
 from scheduler.evacuation import evacuate
 from scheduler.fitting import Packing
+from scheduler.foreseeing import with_estimates
 from scheduler.leveling import level
 from scheduler.owners import call_back
 from scheduler.plan import Plan, PromiseChange, Wait
@@ -38,7 +39,16 @@ def decide(snapshot: Snapshot, now: Seconds) -> Plan:
     Pure and independent of the order in which the snapshot's mappings were filled. Running work is never touched but
     where its node is to be emptied, or where somebody with a stronger claim needs what it holds.
     """
+    return _plan(snapshot, answer(snapshot, now), now)
+
+
+def decide_and_foresee(snapshot: Snapshot, now: Seconds) -> Plan:
+    """Return the same plan, which also says when those start who wait from now on."""
     decided = answer(snapshot, now)
+    return with_estimates(_plan(snapshot, decided, now), snapshot, decided.standings)
+
+
+def _plan(snapshot: Snapshot, decided: Decided, now: Seconds) -> Plan:
     waits = tuple(_changed(snapshot, decided))
     placed = [placement.request for placement in decided.placements]
     ending = tuple(displaced(snapshot, now))

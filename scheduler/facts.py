@@ -9,6 +9,7 @@ from registry.centers import Node
 from registry.ids import PersonId, PoolId, ShareId
 from scheduler.bookings import Booking
 from scheduler.clusters import Process
+from scheduler.estimates import Outcome
 from scheduler.requests import Request
 
 
@@ -43,4 +44,4 @@ class RunRatios:
         return self.last if self.before is None else (self.last + self.before) // 2
 
 
-Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios
+Fact = Node | Share | Request | Process | Allocation | DayOfUse | RateCard | Booking | RunRatios | Outcome

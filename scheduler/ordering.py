@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Final, assert_never
@@ -12,7 +13,7 @@ from registry.axes import Bools, Floats, Ints, parts
 from registry.ids import PoolId, Seconds, ShareId
 from registry.resources import MILLI
 from scheduler import arrays as columns
-from scheduler.policy import DAY, HOUR, Order
+from scheduler.policy import DAY, HOUR, Order, Policy
 from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
@@ -53,9 +54,9 @@ class Standings:
     """How much of its entitlement each share has used, with what this cycle has placed already."""
 
     def __init__(self, snapshot: Snapshot, now: Seconds) -> None:
+        self.now: Final = now
         self._policy: Final = snapshot.policy
         self._arrays: Final = snapshot.arrays
-        self._now: Final = now
         self._wholes: Final = snapshot.arrays.wholes()
         self._fell: set[int] = set()
         if self._looks_at_use:
@@ -103,6 +104,10 @@ class Standings:
             rows, (cells[:, columns.SUBMITTED], cells[:, columns.REQUEUED] == 0, scores, ~overdue)
         )
 
+    def ranks_of(self, rows: Ints) -> Floats:
+        """Return a number for pending requests, rows of the queue, by which the larger goes first, overdue or not."""
+        return np.asarray(np.where(self._overdue[rows], np.inf, self._scores[rows]))
+
     def place_before(self, row: int) -> Place:
         """Return the place of a row of the queue in the order before anything was used in this cycle."""
         return self._place(row, float(self._scores[row]))
@@ -135,7 +140,7 @@ class Standings:
                 return self._by_filling(cells)
             case Order.UNICEF:
                 cores = cells[:, columns.TOTAL] / MILLI
-                waited = self._now - cells[:, columns.SUBMITTED]
+                waited = self.now - cells[:, columns.SUBMITTED]
                 return np.asarray((waited + 1e-15) / (np.log2(cores + 1e-15) * cells[:, columns.WALLTIME]))
             case _:
                 assert_never(self._policy.order)
@@ -148,7 +153,7 @@ class Standings:
         if self._policy.order is not Order.FILL:
             return np.zeros(len(cells), dtype=bool)
         limits = np.array([self._policy.classes[one].overtaking_seconds for one in columns.CLASSES])
-        return np.asarray(self._now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])
+        return np.asarray(self.now - cells[:, columns.SINCE] > limits[cells[:, columns.CLASS]])
 
     def _by_filling(self, cells: Ints) -> Floats:
         """Return scores by which who needs all of its workers comes before who can do with fewer."""
@@ -182,14 +187,12 @@ class Standings:
         return np.asarray(self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project))
 
     def _lengths(self, cells: Ints) -> Floats:
-        length = np.maximum(cells[:, columns.WALLTIME], self._policy.slowdown_bound_seconds)
-        return np.asarray(-self._policy.length_weight * np.log2(length))
+        return length_scores(self._policy, cells[:, columns.WALLTIME])
 
     def _sizes(self, cells: Ints) -> Floats:
         whole = self._wholes[cells[:, columns.POOL]]
         total = cells[:, columns.TOTAL : columns.TOTAL + self._arrays.axes.width]
-        cores = parts(total, whole) * 1e-6 * whole[:, 0] / MILLI
-        return np.asarray(-np.log2(np.log2(1 + np.maximum(cores, 1.0))))
+        return size_scores(parts(total, whole) * 1e-6 * whole[:, 0] / MILLI)
 
     def _entitlements(self) -> Floats:
         """Return for each vertex that was mentioned its nominal quota as a part of its pool."""
@@ -204,7 +207,7 @@ class Standings:
     def _count_days(self) -> None:
         cells = self._arrays.days.cells
         cells = cells[cells[:, columns.ALIVE] == 1]
-        age = np.maximum(self._now - (cells[:, 2] * DAY + DAY // 2), 0)
+        age = np.maximum(self.now - (cells[:, 2] * DAY + DAY // 2), 0)
         # Whole numbers: a sum of fractions would depend on their order, and with it who is next.
         left = np.rint(cells[:, 3] * 2.0 ** (-age / self._policy.half_life_seconds))
         self._used += np.bincount(cells[:, 1], weights=left, minlength=len(self._used))
@@ -213,7 +216,7 @@ class Standings:
         cells = self._arrays.processes.cells
         cells = cells[(cells[:, columns.ALIVE] == 1) & (cells[:, columns.COUNTED_SINCE] > 0)]
         shapes = cells[:, columns.SHAPE_OF_PROCESS :]
-        seconds = np.maximum(self._now - cells[:, columns.COUNTED_SINCE], 0)
+        seconds = np.maximum(self.now - cells[:, columns.COUNTED_SINCE], 0)
         used = np.rint(parts(shapes, self._wholes[cells[:, columns.POOL]]) * seconds)
         for column in (columns.SHARE, columns.INSTITUTION):
             self._used += np.bincount(cells[:, column], weights=used, minlength=len(self._used))
@@ -223,3 +226,13 @@ class Standings:
         mean = self._used[vertices] * log(2) / self._policy.half_life_seconds
         with np.errstate(under="ignore"):
             return np.where(entitled > 0, 2.0 ** -(mean / np.where(entitled > 0, entitled, 1)), 0.0)
+
+
+def length_scores(policy: Policy, walltimes: Sequence[int] | Ints) -> Floats:
+    """Return what is lost of a score for being long."""
+    return np.asarray(-policy.length_weight * np.log2(np.maximum(walltimes, policy.slowdown_bound_seconds)))
+
+
+def size_scores(cores: Sequence[int] | Floats) -> Floats:
+    """Return what is lost of a score for being large."""
+    return np.asarray(-np.log2(np.log2(1 + np.maximum(cores, 1.0))))

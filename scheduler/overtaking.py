@@ -11,6 +11,7 @@ from registry.axes import Bools, Floats, Ints, parts
 from scheduler import arrays as columns
 from scheduler.blocking import stopped
 from scheduler.room import Room
+from scheduler.snapshot import Snapshot
 
 _PROMISED_FROM: Final = 0.55
 """The part of the time for which a request may be overtaken after which it is promised a latest start."""
@@ -81,12 +82,7 @@ class Overtaking:
     @cached_property
     def _predicted(self) -> Floats:
         """Return for how long each request is likely to run."""
-        return self._likely(self._cells[:, columns.BY_PERSON], self._cells[:, columns.WALLTIME])
-
-    def _likely(self, by_person: Ints, walltimes: Ints) -> Floats:
-        """Return for how long work of somebody is likely to run that asked for some walltime."""
-        used = self._room.arrays.ratios_of(by_person) / _THOUSAND
-        return np.maximum(walltimes * np.minimum(used, 1.0), self._room.policy.slowdown_bound_seconds)
+        return likely_seconds(self._room.snapshot, self._cells[:, columns.BY_PERSON], self._cells[:, columns.WALLTIME])
 
     @cached_property
     def _parts(self) -> Floats:
@@ -123,7 +119,7 @@ class Overtaking:
         arrays = self._room.arrays
         cells = arrays.running.cells[arrays.running.alive()]
         placed = cells[:, columns.PLACED_AT]
-        likely = self._likely(cells[:, columns.PERSON_OF], cells[:, columns.RUNS_UNTIL] - placed)
+        likely = likely_seconds(self._room.snapshot, cells[:, columns.PERSON_OF], cells[:, columns.RUNS_UNTIL] - placed)
         left = np.maximum(placed + likely - self._room.now, 0)
         totals = arrays.names.totals(arrays.axes)[cells[:, columns.GANG]]
         work = _work(self._parts_of(totals, cells[:, columns.POOL]), left)
@@ -138,3 +134,9 @@ class Overtaking:
 def _work(share: Floats, seconds: Floats) -> Ints:
     """Return parts of a pool for some time in whole millionths of the pool times a thousand seconds."""
     return np.asarray(np.rint(share * _MILLION * seconds / _THOUSAND).astype(np.int64))
+
+
+def likely_seconds(snapshot: Snapshot, by_person: Ints, walltimes: Ints) -> Floats:
+    """Return for how long work of somebody is likely to run that asked for some walltime."""
+    used = snapshot.arrays.ratios_of(by_person) / _THOUSAND
+    return np.maximum(walltimes * np.minimum(used, 1.0), snapshot.policy.slowdown_bound_seconds)

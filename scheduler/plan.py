@@ -7,6 +7,7 @@ from enum import IntEnum
 from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.clusters import Process
+from scheduler.estimates import Estimate
 from scheduler.reasons import (
     BookingNotBegun,
     BookingOver,
@@ -151,6 +152,8 @@ class Plan:
     waits: tuple[Wait, ...] = ()
     overtaking: Mapping[RequestId, int] = field(default_factory=dict)
     """For how many seconds those that begin to wait may be overtaken."""
+    estimates: Mapping[RequestId, Estimate] = field(default_factory=dict)
+    """When those of `waits` start that nodes alone let wait for the first time."""
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to apply."""

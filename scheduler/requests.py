@@ -21,6 +21,7 @@ from registry.ids import (
 )
 from registry.resources import GIB, MIB, Resources
 from registry.tags import UNREPORTED, FundingSource, Tags
+from scheduler.estimates import Estimate
 from scheduler.troubles import Trouble
 
 NAME_LENGTH: Final = 100
@@ -168,8 +169,8 @@ class Request(Draft):
     """A draft that was accepted, with everything that has been decided about it since.
 
     `ending` is set when its cluster is to end, `end` when it has ended. `reasons` are the codes of its last Wait,
-    `promise` is its protected start while it waits. `overtaking_seconds` is for how long those that came later may go
-    before it, found when it began to wait.
+    `promise` is its protected start while it waits. When it began to wait it was found for how long those that came
+    later may go before it (`overtaking_seconds`) and what to say of its start (`estimate`).
     `next_ordinal` numbers the next worker that it gets beyond its gang. `held_since` is when it was held, if it is,
     and `held_seconds` how long it was before.
     Its last start that failed did so by a `trouble`, and it is started no more `not_before` a time that `failed_starts`
@@ -194,6 +195,7 @@ class Request(Draft):
     reasons: tuple[str, ...] = ()
     promise: Promise | None = None
     overtaking_seconds: int | None = None
+    estimate: Estimate | None = None
     trouble: Trouble | None = None
     not_before: Seconds | None = None
     failed_starts: int = 0
@@ -232,10 +234,17 @@ class Request(Draft):
         held = self.held_seconds + (max(0, until - self.held_since) if self.held_since is not None else 0)
         return max(0, until - self.submitted - held)
 
-    def waiting_for(self, codes: tuple[str, ...], overtaking_seconds: int | None) -> Request:
-        """Return the request with what stops it now; for how long it may be overtaken stays as it was found first."""
+    @property
+    def only_waited(self) -> bool:
+        """Tell whether nobody ever held the request and no start of it failed."""
+        return not (self.held_seconds or self.held_since or self.failed_starts)
+
+    def waiting_for(
+        self, codes: tuple[str, ...], overtaking_seconds: int | None, estimate: Estimate | None = None
+    ) -> Request:
+        """Return the request with what stops it now; what was found when it began to wait stays as it was then."""
         known = overtaking_seconds if self.overtaking_seconds is None else self.overtaking_seconds
-        return replace(self, reasons=codes, overtaking_seconds=known)
+        return replace(self, reasons=codes, overtaking_seconds=known, estimate=self.estimate or estimate)
 
     def with_holds(self, *, user: bool, operator: bool, now: Seconds) -> Request:
         """Return the request held by whom it is held from now on, its time of waiting counted up to now."""
@@ -267,6 +276,7 @@ class Request(Draft):
             state=State.PENDING,
             tags=replace(self.tags, funding=FundingSource(UNREPORTED)),
             first_incarnation=first_incarnation,
+            estimate=None,
             spared_milliseconds=0,
             spared_since=None,
             placed=None,

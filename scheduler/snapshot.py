@@ -16,6 +16,7 @@ from registry.resources import Resources
 from scheduler.arrays import HAS, Arrays, works
 from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
+from scheduler.estimates import Outcome
 from scheduler.facts import DayOfUse, Fact, RunRatios
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import Request, State
@@ -29,6 +30,7 @@ _TABLES: Final[Mapping[type, tuple[str, ...]]] = {
     Node: ("processes", "running", "queue"),
     Allocation: ("credit",),
     DayOfUse: ("days",),
+    Outcome: ("outcomes",),
 }
 """Which tables a kind of fact is written to."""
 
@@ -53,6 +55,7 @@ class Snapshot:
     rate_cards: Mapping[Seconds, RateCard] = field(default_factory=dict)
     bookings: Mapping[BookingId, Booking] = field(default_factory=dict)
     run_ratios: Mapping[PersonId, RunRatios] = field(default_factory=dict)
+    outcomes: Mapping[tuple[PoolId, int], Outcome] = field(default_factory=dict)
     arrays: Arrays = field(default_factory=lambda: Arrays(Axes()), compare=False, repr=False)
     freed: frozenset[PoolId] = field(default=frozenset(), compare=False, repr=False)
 
@@ -80,6 +83,7 @@ class Snapshot:
             self.days,
             self.bookings,
             self.run_ratios,
+            self.outcomes,
             self.requests,
         ):
             yield from kind.values()
@@ -121,6 +125,7 @@ class _Draft:
         self.rate_cards = _own(before.rate_cards, RateCard in kinds)
         self.bookings = _own(before.bookings, Booking in kinds)
         self.run_ratios = _own(before.run_ratios, RunRatios in kinds)
+        self.outcomes = _own(before.outcomes, Outcome in kinds)
         self.freed: set[PoolId] = set()
         self.arrays = before.arrays.branch(*dict.fromkeys(table for kind in kinds for table in _TABLES.get(kind, ())))
 
@@ -137,6 +142,9 @@ class _Draft:
                 self.arrays.put_day(fact)
             case RateCard():
                 self.rate_cards[fact.since] = fact
+            case Outcome():
+                self.outcomes[fact.pool, fact.slot] = fact
+                self.arrays.put_outcome(fact)
             case Node() | Allocation() | Booking() | RunRatios():
                 self._put_by_id(fact)
             case _:
@@ -213,6 +221,7 @@ class _Draft:
             rate_cards=self.rate_cards,
             bookings=self.bookings,
             run_ratios=self.run_ratios,
+            outcomes=self.outcomes,
             arrays=self.arrays,
             freed=frozenset(self.freed),
         )

@@ -17,7 +17,8 @@ from registry.centers import Node
 from registry.ids import NodeId, PersonId, PoolId, RequestId, Seconds, ShareId
 from registry.resources import Resources, total
 from scheduler.clusters import Process
-from scheduler.decide import decide
+from scheduler.decide import decide, decide_and_foresee
+from scheduler.estimates import Outcome as Foreseen
 from scheduler.facts import Fact, RunRatios
 from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
@@ -36,15 +37,17 @@ class Replay:
     """One run of a log of rigid jobs at a site, by decisions alone.
 
     At each moment first all that end do, then all that arrive are pending, then one cycle decides. One decides, too,
-    when somebody's promised start has come.
+    when somebody's promised start has come. One that `foresees` also says when those start who have to wait, and learns
+    from what that came to.
     """
 
-    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy) -> None:
+    def __init__(self, site: Site, jobs: Sequence[RigidJob], policy: Policy, *, foresees: bool = False) -> None:
         """Found the center."""
         store = MemoryStore()
         found(store, site, jobs)
         self._site: Final = site
         self._policy: Final = policy
+        self._foresees: Final = foresees
         self._snapshot = Follower(store, policy).catch_up()
         self._use: Final = UseByDay(site.whole, policy)
         self._ids: Final = NumberedIds()
@@ -95,7 +98,7 @@ class Replay:
 
     def decided(self, now: Seconds) -> Plan:
         """Decide one cycle."""
-        return decide(self._snapshot, now)
+        return (decide_and_foresee if self._foresees else decide)(self._snapshot, now)
 
     def _started(self, placement: Placement, now: Seconds) -> Outcome:
         job = self._jobs.pop(placement.request.id)
@@ -111,6 +114,7 @@ class Replay:
             start=start,
             end=start + job.run,
             why=End.CANCELLED,
+            estimate=placement.request.estimate,
         )
 
 
@@ -121,15 +125,28 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     for wait in plan.waits:
         for request in wait.requests:
             before = changed.get(request, snapshot.requests[request])
-            changed[request] = before.waiting_for(wait.codes, plan.overtaking.get(request))
+            overtaking, estimate = plan.overtaking.get(request), plan.estimates.get(request)
+            changed[request] = before.waiting_for(wait.codes, overtaking, estimate)
     yield from changed.values()
     for placement in plan.placements:
         yield from given.place(placement, now)
+    yield from _came_to(snapshot, plan, now)
     for growth in plan.growths:
         yield from given.grow(growth, now)
     for shrink in plan.shrinks:
         yield from given.shrink(shrink, now)
     yield from given.facts()
+
+
+def _came_to(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Foreseen]:
+    """Yield what the estimates came to of those who start."""
+    last = {pool: 0 for pool, _ in snapshot.outcomes}
+    for outcome in snapshot.outcomes.values() if plan.placements else ():
+        last[outcome.pool] = max(last[outcome.pool], outcome.number)
+    for request in (placement.request for placement in plan.placements):
+        if request.estimate is not None and request.only_waited:
+            last[request.pool] = last.get(request.pool, 0) + 1
+            yield Foreseen(pool=request.pool, number=last[request.pool], estimate=request.estimate, placed=now)
 
 
 class Given:

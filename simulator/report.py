@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from registry.ids import InstitutionId
+from scheduler.estimates import Estimate
 from scheduler.requests import End
 
 SLOWDOWN_BOUND_SECONDS: Final = 10
@@ -14,7 +15,7 @@ SLOWDOWN_BOUND_SECONDS: Final = 10
 class Outcome:
     """What became of one job: times in seconds of its log, its processors, whose it was, and how it ended.
 
-    `user` is the number that the log gives its user.
+    `user` is the number that the log gives its user, `estimate` what was said of its start once it had to wait.
     """
 
     index: int
@@ -26,6 +27,7 @@ class Outcome:
     start: int
     end: int
     why: End
+    estimate: Estimate | None = None
 
     @property
     def wait_seconds(self) -> int:

@@ -15,6 +15,7 @@ from store.clusters import PROCESSES, changed_processes, live_processes
 from store.connections import Transaction
 from store.marks import NextMark
 from store.nodes import NODE_AMOUNTS, NODES, changed_nodes
+from store.outcomes import OUTCOMES, changed_outcomes, kept_outcomes
 from store.rates import RATE_CARDS, all_cards
 from store.requests import REQUESTS, changed_requests, live_requests
 from store.runs import RUN_RATIOS, changed_ratios
@@ -40,6 +41,7 @@ _SOURCES: Final = (
     _Source(tables=(USAGE_DAYS,), changed=changed_days),
     _Source(tables=(BOOKINGS,), changed=changed_bookings, live=live_bookings),
     _Source(tables=(RUN_RATIOS,), changed=changed_ratios),
+    _Source(tables=(OUTCOMES,), changed=changed_outcomes, live=kept_outcomes),
     _Source(tables=(REQUESTS,), changed=changed_requests, live=live_requests),
     _Source(tables=(PROCESSES,), changed=changed_processes, live=live_processes),
 )

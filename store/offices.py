@@ -17,6 +17,7 @@ from store.journal import SqlJournal
 from store.keys import SqlKeys
 from store.logs import SqlLogs
 from store.nodes import SqlNodes
+from store.outcomes import SqlOutcomes
 from store.people import SqlGrants, SqlPeople
 from store.projects import SqlProjects
 from store.register import SqlRegister
@@ -39,6 +40,7 @@ def office_in(transaction: Transaction, seal: Seal) -> Office:
         bookings=SqlBookings(transaction),
         accounts=SqlAccounts(transaction),
         runs=SqlRuns(transaction),
+        outcomes=SqlOutcomes(transaction),
         keys=SqlKeys(transaction),
         vault=SqlVault(transaction, seal),
         register=SqlRegister(transaction),

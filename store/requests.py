@@ -27,6 +27,7 @@ from scheduler.requests import Cause, Draft, End, Preemption, Promise, Request, 
 from scheduler.troubles import Trouble
 from store.connections import Transaction
 from store.marks import mark_column
+from store.outcomes import Estimated
 from store.rows import changes, thing_of, values_of
 from store.schema import METADATA, TEXT, Choice, Vector, Words, moment, tag_columns
 
@@ -92,6 +93,7 @@ REQUESTS: Final = Table(
     Column("reasons", Words, nullable=False),
     Column("promise", Promised),
     Column("overtaking_seconds", BigInteger),
+    Column("estimate", Estimated),
     Column("trouble", Choice(Trouble)),
     moment("not_before", nullable=True),
     Column("failed_starts", BigInteger, nullable=False),

@@ -1,14 +1,16 @@
-"""How long placed requests had waited, counted from the journal: what is counted once is never counted again."""
+"""How long placed requests had waited, from the journal, and how that was foreseen: what is counted once stays so."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, case, func, null, select
 
 from operations.events import EventKind
-from operations.ports.office import WaitCount
+from operations.ports.office import HitCount, WaitCount
 from registry.ids import Mark
+from scheduler.estimates import Side
 from store.connections import Transaction
 from store.journal import EVENTS
+from store.outcomes import OUTCOMES
 from store.requests import REQUESTS
 
 
@@ -32,6 +34,21 @@ class SqlWaits:
             query = query.where(EVENTS.c.mark < until)
         return tuple(
             WaitCount(**{**row, "waited_seconds": int(row["waited_seconds"])}) for row in self.transaction.rows(query)
+        )
+
+    def hits(self, *, since: Mark, until: Mark | None) -> tuple[HitCount, ...]:
+        by = (OUTCOMES.c.pool, OUTCOMES.c.half_side, OUTCOMES.c.most_side)
+        query = select(*by, func.count().label("placed")).where(OUTCOMES.c.mark >= since).group_by(*by).order_by(*by)
+        if until is not None:
+            query = query.where(OUTCOMES.c.mark < until)
+        return tuple(
+            HitCount(
+                pool=row["pool"],
+                half_side=Side(row["half_side"]),
+                most_side=Side(row["most_side"]),
+                placed=row["placed"],
+            )
+            for row in self.transaction.rows(query)
         )
 
 

@@ -27,6 +27,7 @@ from registry.resources import CPU, GIB, MEMORY, MILLI, NOTHING, Resources, tota
 from registry.tags import FundingSource, Tags
 from scheduler.bookings import Booking, BookingKind
 from scheduler.clusters import Part, Process
+from scheduler.estimates import Estimate, Signs, Span
 from scheduler.facts import Fact
 from scheduler.policy import DEFAULT_POLICY, HOUR, Policy
 from scheduler.requests import Draft, Request, RequestClass
@@ -88,6 +89,15 @@ def a_draft(number: int = 1, project: str = "vmu.vision", **changes: Any) -> Dra
 
 def a_request(number: int = 1, project: str = "vmu.vision", *, submitted: int = NOW, **changes: Any) -> Request:  # noqa: ANN401
     return a_draft(number, project, **changes).accepted(Seconds(submitted))
+
+
+def an_estimate(number: int = 1) -> Estimate:
+    """Return what was said of a start: within 20 to 30 seconds from now in 50 of 100, within 10 to 90 in 90."""
+    signs = Signs(by_walltimes=number, by_predictions=2, ahead=3, first_room=4, planned=5, part_ppm=6, walltime=7)
+    half, most = (
+        Span(earliest=Seconds(NOW + first), latest=Seconds(NOW + last)) for first, last in ((20, 30), (10, 90))
+    )
+    return Estimate(issued=NOW, signs=signs, run_seconds=8, half=half, most=most)
 
 
 def booking_id(number: int) -> BookingId:

@@ -11,7 +11,7 @@ from exporters.app import Condition
 from exporters.collector import Collector
 from exporters.totals import WAIT_BOUNDS
 from operations.follower import Follower
-from operations.ports.office import EntrySum, Office, WaitCount
+from operations.ports.office import EntrySum, HitCount, Office, WaitCount
 from operations.ports.outside import Pulse
 from operations.ports.store import Facts, Listener, Store, StoreUnavailableError
 from registry.ids import Mark, Seconds
@@ -32,6 +32,7 @@ class Written:
     committed: bool = False
     entries: list[EntrySum] = field(default_factory=list)
     waits: list[WaitCount] = field(default_factory=list)
+    hits: list[HitCount] = field(default_factory=list)
 
 
 class Overlapping:
@@ -68,6 +69,9 @@ class Overlapping:
     def counts(self, bounds: tuple[int, ...], *, since: Mark, until: Mark | None) -> tuple[WaitCount, ...]:
         assert bounds == WAIT_BOUNDS
         return tuple(wait for one in self.visible(since, until) for wait in one.waits)
+
+    def hits(self, *, since: Mark, until: Mark | None) -> tuple[HitCount, ...]:
+        return tuple(hit for one in self.visible(since, until) for hit in one.hits)
 
     def office(self) -> Office:
         nothing = SimpleNamespace(center=lambda: None, pools=tuple, page=lambda *_, **__: ())

@@ -9,13 +9,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporters.scrapes import Picture, Scrape
 from exporters.totals import Totals
-from operations.ports.office import EntrySum, WaitCount
+from operations.ports.office import EntrySum, HitCount, WaitCount
 from operations.ports.outside import Pulse
 from quotas.ledger import EntryKind, Usage
 from registry.centers import Node, NodeState, Pool, Tier
 from registry.ids import AllocationId, InstitutionId, MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds
 from registry.resources import GIB, GpuModel, Resources
 from scheduler.clusters import Part, Process
+from scheduler.estimates import Side
 from scheduler.facts import Fact
 from scheduler.requests import Request, RequestClass, State
 from scheduler.snapshot import Snapshot
@@ -131,7 +132,12 @@ def some_totals() -> Totals:
         a_wait_count(up_to=3600, placed=1, waited_seconds=1234),
         a_wait_count(up_to=None, placed=1, waited_seconds=700_000),
     )
-    return Totals().plus(sums, counts)
+    hits = (
+        HitCount(pool=POOL, half_side=Side.WITHIN, most_side=Side.WITHIN, placed=5),
+        HitCount(pool=POOL, half_side=Side.LATER, most_side=Side.WITHIN, placed=4),
+        HitCount(pool=POOL, half_side=Side.EARLIER, most_side=Side.EARLIER, placed=1),
+    )
+    return Totals().plus(sums, counts, hits)
 
 
 def an_entry_sum(

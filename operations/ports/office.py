@@ -32,6 +32,7 @@ from registry.ids import (
 from registry.institutions import Institution, Project
 from registry.people import Person, RoleGrant, Scope, Token
 from scheduler.clusters import Process
+from scheduler.estimates import Side
 from scheduler.requests import Request, RequestClass, State
 
 
@@ -318,11 +319,25 @@ class WaitCount:
     waited_seconds: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitCount:
+    """How many starts in a pool lay on which sides of their two intervals: those that hold in 50 and in 90 of 100."""
+
+    pool: PoolId
+    half_side: Side
+    most_side: Side
+    placed: int
+
+
 class Waits(Protocol):
-    """How long placed requests had waited."""
+    """How long placed requests had waited, and what had been said of that."""
 
     def counts(self, bounds: tuple[int, ...], *, since: Mark, until: Mark | None) -> tuple[WaitCount, ...]:
         """Return the placements journaled at `since <= mark < until`, each in the first bound that holds its wait."""
+        ...
+
+    def hits(self, *, since: Mark, until: Mark | None) -> tuple[HitCount, ...]:
+        """Return what the estimates came to of the requests that were placed at `since <= mark < until`."""
         ...
 
 

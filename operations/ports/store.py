@@ -33,6 +33,7 @@ from registry.institutions import Project
 from registry.resources import Resources
 from scheduler.bookings import Booking
 from scheduler.clusters import Cluster, Process
+from scheduler.estimates import Estimate
 from scheduler.facts import DayOfUse, Fact
 from scheduler.requests import Draft, Request
 
@@ -220,6 +221,14 @@ class Runs(Protocol):
         ...
 
 
+class Outcomes(Protocol):
+    """What estimates of starts came to."""
+
+    def add(self, pool: PoolId, estimate: Estimate, placed: Seconds) -> None:
+        """Keep when a request was placed that an estimate was issued for; whoever adds has locked the pool."""
+        ...
+
+
 class Keys(Protocol):
     """Idempotency keys, each kept in the transaction of its effect."""
 
@@ -342,6 +351,7 @@ class Work:
     bookings: Bookings
     accounts: Accounts
     runs: Runs
+    outcomes: Outcomes
     keys: Keys
     vault: Vault
     register: Register

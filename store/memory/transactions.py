@@ -19,6 +19,7 @@ from store.memory.accounts import MemoryAccounts
 from store.memory.bookings import MemoryBookings
 from store.memory.capacity import MemoryCapacity
 from store.memory.intake import MemoryJournal, MemoryKeys, MemoryLogs, MemoryRegister, MemoryVault
+from store.memory.outcomes import MemoryOutcomes
 from store.memory.requests import MemoryClusters, MemoryRequests
 from store.memory.runs import MemoryRuns
 from store.memory.shelves import History
@@ -43,6 +44,7 @@ class MemoryStore:
         self._bookings = MemoryBookings(history)
         self._accounts = MemoryAccounts(history)
         self._runs = MemoryRuns(history)
+        self._outcomes = MemoryOutcomes(history)
         self._register = MemoryRegister(history)
         self._journal = MemoryJournal(history)
         self._work = Work(
@@ -52,6 +54,7 @@ class MemoryStore:
             bookings=self._bookings,
             accounts=self._accounts,
             runs=self._runs,
+            outcomes=self._outcomes,
             keys=MemoryKeys(history),
             vault=MemoryVault(history),
             register=self._register,
@@ -134,6 +137,7 @@ class MemoryStore:
             self._accounts.changed_days(since),
             self._bookings.changed(since) if since > BEGINNING else self._bookings.live(),
             self._runs.changed(since),
+            self._outcomes.changed(since),
             self._requests.changed(since) if since > BEGINNING else self._requests.live(),
             self._clusters.changed(since) if since > BEGINNING else self._clusters.held(),
         )

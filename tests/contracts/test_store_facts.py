@@ -8,8 +8,9 @@ from operations.ports.store import Claim, Store, Work
 from quotas.ledger import Bearer, EntryKey, hold_entry
 from quotas.tree import Share
 from registry.centers import Node, NodeState
-from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, PersonId, ProjectId, Seconds, ShareId
+from registry.ids import BEGINNING, Mark, MicroCredits, NodeId, PersonId, PoolId, ProjectId, Seconds, ShareId
 from scheduler.clusters import Process
+from scheduler.estimates import KEPT_OUTCOMES, Outcome
 from scheduler.facts import DayOfUse, Fact, RunRatios
 from scheduler.requests import End, Request, State
 from store.transactions import SqlStore
@@ -24,6 +25,7 @@ from tests.builders import (
     a_share,
     a_slot,
     an_allocation,
+    an_estimate,
     cores,
     request_id,
     tags,
@@ -167,6 +169,31 @@ def test_of_a_persons_runs_the_last_two_are_told(store: Store[Work]) -> None:
     for permille in (1008, 30):
         store.transact(ran, ALICE, permille)
     assert news(store, BEGINNING) == {RunRatios(person=ALICE, last=30, before=1008), RunRatios(person=bob, last=0)}
+
+
+def test_a_request_keeps_what_was_said_of_its_start(store: Store[Work]) -> None:
+    store.transact(add, a_request())
+    store.transact(change, 1, estimate=an_estimate())
+    assert news(store, BEGINNING) == {replace(a_request(), version=2, estimate=an_estimate())}
+
+
+def test_of_what_estimates_came_to_the_latest_of_each_pool_are_told(store: Store[Work]) -> None:
+    fog = PoolId("fog")
+
+    def placed(work: Work, pool: PoolId, numbers: range) -> None:
+        for number in numbers:
+            work.outcomes.add(pool, an_estimate(number), NOW)
+
+    def outcome(pool: PoolId, number: int) -> Outcome:
+        return Outcome(pool=pool, number=number, estimate=an_estimate(number), placed=NOW)
+
+    store.transact(placed, POOL, range(1, KEPT_OUTCOMES))
+    mark = store.facts(BEGINNING).mark
+    store.transact(placed, POOL, range(KEPT_OUTCOMES, KEPT_OUTCOMES + 3))
+    store.transact(placed, fog, range(1, 2))
+    assert news(store, mark) == {outcome(fog, 1), *(outcome(POOL, KEPT_OUTCOMES + more) for more in range(3))}
+    kept = {outcome(POOL, number) for number in range(3, KEPT_OUTCOMES + 3)}
+    assert news(store, BEGINNING) == {outcome(fog, 1), *kept}
 
 
 def test_what_was_undone_is_no_news(store: Store[Work]) -> None:

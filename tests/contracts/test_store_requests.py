@@ -18,7 +18,7 @@ from scheduler.troubles import Trouble
 from store.standing import KEPT_SECONDS
 from store.transactions import SqlStore
 from store.vault import VAULT, SqlVault
-from tests.builders import ALICE, NOW, a_request, a_slot, booking_id, request_id, tags
+from tests.builders import ALICE, NOW, a_request, a_slot, an_estimate, booking_id, request_id, tags
 
 GPUS = Resources(millicores=1, memory=2**62, gpus=((GpuModel("a100"), 2), (GpuModel("h100"), 1)))
 
@@ -61,6 +61,7 @@ def full(request: Request) -> Request:
             given=NOW, starts=Seconds(NOW + 9), head=NodeId("n1"), workers=((NodeId("n2"), 3),), aim=Seconds(NOW + 10)
         ),
         overtaking_seconds=90,
+        estimate=an_estimate(),
         trouble=Trouble.IMAGE,
         not_before=Seconds(NOW + 2),
         failed_starts=3,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from operations.events import Event, EventKind
-from operations.ports.office import BEFORE_ALL, EntrySum, Office, Place, RequestFilter, Told, WaitCount
+from operations.ports.office import BEFORE_ALL, EntrySum, HitCount, Office, Place, RequestFilter, Told, WaitCount
 from operations.ports.store import Work
 from quotas.charges import Tariff, Use, charges
 from quotas.ledger import (
@@ -34,10 +34,11 @@ from registry.ids import (
     Seconds,
 )
 from registry.people import EVERYTHING, Scope
+from scheduler.estimates import Side
 from scheduler.policy import DAY
 from scheduler.requests import End, Request, RequestClass, State
 from store.transactions import SqlStore
-from tests.builders import NOW, POOL, a_request, a_rule, a_slot, cores, request_id, tags
+from tests.builders import NOW, POOL, a_request, a_rule, a_slot, an_estimate, cores, request_id, tags
 from tests.seeding import A_POOL, a_project, award, seed
 
 VMU = Scope(institutions=frozenset({InstitutionId("vmu")}))
@@ -104,7 +105,7 @@ def test_a_view_has_every_slot_there_ever_was(asked: SqlStore) -> None:
     assert [len(one.slots) for one in views] == [0, 0, 1, 2]
 
 
-# Events and waits
+# Events, waits and what was said of them
 
 
 def tell(work: Work, *events: Event) -> None:
@@ -271,3 +272,25 @@ def test_all_balances_sum_to_zero(charged: SqlStore) -> None:
     balances = dict(charged.read(lambda o: o.books.balances()))
     assert balances[ABSORBED] == -10
     assert sum(balances.values()) == 0
+
+
+def test_starts_are_counted_by_the_sides_of_what_was_said_of_them(sql_store: SqlStore) -> None:
+    def placed(office: Office, *seconds: int) -> None:
+        for after in seconds:
+            office.outcomes.add(POOL, an_estimate(), Seconds(NOW + after))
+
+    def hits(office: Office, since: Mark, until: Mark | None) -> set[HitCount]:
+        return set(office.waits.hits(since=since, until=until))
+
+    def count(half: Side, most: Side, placed: int) -> HitCount:
+        return HitCount(pool=POOL, half_side=half, most_side=most, placed=placed)
+
+    sql_store.transact(placed, 5, 15, 20, 30)
+    mark = sql_store.facts(BEGINNING).mark
+    sql_store.transact(placed, 25, 31, 91)
+    first = {
+        count(Side.EARLIER, Side.EARLIER, 1), count(Side.EARLIER, Side.WITHIN, 1), count(Side.WITHIN, Side.WITHIN, 2)
+    }  # fmt: skip
+    later = {count(Side.WITHIN, Side.WITHIN, 1), count(Side.LATER, Side.WITHIN, 1), count(Side.LATER, Side.LATER, 1)}
+    assert sql_store.read(hits, BEGINNING, mark) == first
+    assert sql_store.read(hits, mark, None) == later

@@ -8,8 +8,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from exporters.families import families
 from exporters.totals import WAIT_BOUNDS, Totals
-from operations.ports.office import EntrySum, WaitCount
+from operations.ports.office import EntrySum, HitCount, WaitCount
 from quotas.ledger import EntryKind, Usage
+from scheduler.estimates import Side
+from tests.builders import POOL
 from tests.overlapping import Overlapping, Written, a_collector
 from tests.scrapes import Series, a_picture, a_scrape, a_wait_count, an_entry_sum, growing
 
@@ -27,6 +29,13 @@ WAITS = st.builds(
     up_to=st.sampled_from([*WAIT_BOUNDS, None]),
     placed=st.integers(1, 3),
     waited_seconds=st.integers(0, 9),
+)
+HITS = st.builds(
+    HitCount,
+    pool=st.just(POOL),
+    half_side=st.sampled_from(Side),
+    most_side=st.sampled_from(Side),
+    placed=st.integers(1, 3),
 )
 
 
@@ -53,6 +62,10 @@ class Scraping(RuleBasedStateMachine):
     def place(self, one: Written, wait: WaitCount) -> None:
         one.waits.append(wait)
 
+    @rule(one=transactions, hit=HITS)
+    def foresee(self, one: Written, hit: HitCount) -> None:
+        one.hits.append(hit)
+
     @rule(one=consumes(transactions))
     def commit(self, one: Written) -> None:
         self.store.end(one, committed=True)
@@ -76,7 +89,9 @@ class Scraping(RuleBasedStateMachine):
         """Return what a sum of all that was committed shows."""
         committed = [one for one in self.store.ended if one.committed]
         totals = Totals().plus(
-            [entry for one in committed for entry in one.entries], [wait for one in committed for wait in one.waits]
+            [entry for one in committed for entry in one.entries],
+            [wait for one in committed for wait in one.waits],
+            [hit for one in committed for hit in one.hits],
         )
         nothing_else = replace(a_picture(totals=totals), center=None, pools=(), institutions=())
         return growing(families(a_scrape(nothing_else)))

@@ -86,7 +86,7 @@ def shown(totals: Totals, name: str) -> float:
 @example(used=2**51 - 1)
 def test_what_the_ledger_counts_can_be_read_back_from_the_page(used: int) -> None:
     usage = Usage(core_milliseconds=used, mib_seconds=used, gpu_milliseconds=used)
-    totals = Totals().plus([an_entry_sum(usage=usage)], [])
+    totals = Totals().plus([an_entry_sum(usage=usage)], [], [])
     assert round(shown(totals, "haidang_used_core_seconds_total") * 1000) == used
     assert round(shown(totals, "haidang_used_gpu_seconds_total") * 1000) == used
     assert shown(totals, "haidang_used_memory_byte_seconds_total") == used * MIB
@@ -96,7 +96,7 @@ def test_what_the_ledger_counts_can_be_read_back_from_the_page(used: int) -> Non
 def test_a_counter_never_goes_back_even_where_a_float_is_too_short(less: int, more: int) -> None:
     before, after = sorted((less, less + more))
     earlier, later = (
-        Totals().plus([an_entry_sum(usage=Usage(core_milliseconds=used))], []) for used in (before, after)
+        Totals().plus([an_entry_sum(usage=Usage(core_milliseconds=used))], [], []) for used in (before, after)
     )
     name = "haidang_used_core_seconds_total"
     assert shown(earlier, name) <= shown(later, name)
@@ -155,7 +155,7 @@ def test_a_bucket_holds_all_that_waited_no_longer(busy: Series) -> None:
 
 
 def test_a_bound_of_the_histogram_is_a_bound_that_the_store_counts_by() -> None:
-    totals = Totals().plus([], [a_wait_count(up_to=bound) for bound in (*WAIT_BOUNDS, None)])
+    totals = Totals().plus([], [a_wait_count(up_to=bound) for bound in (*WAIT_BOUNDS, None)], [])
     series = series_of(text_of(families(a_scrape(a_picture(totals=totals)))))
     found = [value(series, "haidang_wait_seconds_bucket", le=str(float(bound))) for bound in WAIT_BOUNDS]
     assert found == [*range(1, len(WAIT_BOUNDS) + 1)]
@@ -184,6 +184,8 @@ def test_everything_that_exists_has_a_series_before_anything_happens(idle: Serie
         ("haidang_credits_available", "state", Period),
         ("haidang_ledger_entries_total", "kind", EntryKind),
         ("haidang_granted", "resource", ("cpu", "memory", "gpu/a100")),
+        ("haidang_estimated_starts_total", "percent", ("50", "90")),
+        ("haidang_estimated_starts_total", "side", ("earlier", "within", "later")),
     ],
 )
 def test_every_member_of_a_closed_set_is_shown_also_at_zero(
@@ -193,7 +195,7 @@ def test_every_member_of_a_closed_set_is_shown_also_at_zero(
 
 
 def test_labels_are_enumerated() -> None:
-    allowed = {"center", "institution", "pool", "resource", "state", "class", "kind", "tier"}
+    allowed = {"center", "institution", "pool", "resource", "state", "class", "kind", "tier", "percent", "side"}
     assert {label for family in FAMILIES for label in family.labels} == allowed
 
 
@@ -205,7 +207,7 @@ def test_a_name_says_whose_it_is_and_total_if_it_only_grows(family: Family) -> N
 
 
 def test_an_entry_whose_pool_nobody_set_is_reported_as_such() -> None:
-    totals = Totals().plus([an_entry_sum(pool=None, usage=Usage(core_milliseconds=1500))], [])
+    totals = Totals().plus([an_entry_sum(pool=None, usage=Usage(core_milliseconds=1500))], [], [])
     series = series_of(text_of(families(a_scrape(a_picture(totals=totals)))))
     assert value(series, "haidang_used_core_seconds_total", pool="unreported", center=CENTER) == 1.5
 
