@@ -1,4 +1,4 @@
-"""Why requests wait, for everybody who asks: however many ask, deciding for them takes a small part of the time."""
+"""Why requests wait and how others would fare, for everybody who asks: never more than one is decided for at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from operations.ports.outside import Clock
 from registry.ids import RequestId
 from scheduler.advice import Advice
 from scheduler.explain import Explanation, Explanations
-from scheduler.requests import Request
+from scheduler.prospects import Prospect, prospect
+from scheduler.requests import Draft, Request
 
 _REST_FACTOR: Final = 10
 
@@ -75,3 +76,8 @@ class Explainer:
                 until = ended + _REST_FACTOR * (ended - began)
                 self._advised[request] = _Advised(request=asked, advice=advice, fresh_until=until)
             return advice
+
+    def foresee(self, draft: Draft) -> Prospect:
+        """Return what would become of a draft that was submitted now; this is decided anew whoever asks."""
+        with self._lock:
+            return prospect(self._follower.look().snapshot, draft, self._clock.now())

@@ -14,7 +14,7 @@ from operations.policies import Subject, Who, forbidden
 from operations.ports.office import BEFORE_ALL, Office, Place, RequestFilter, RequestView, Told
 from operations.ports.store import KeptLog
 from operations.reasons import Forbidden, NotRunning, Refused, Unknown
-from operations.requests import ReplayKey, cancel, hold, release, scale, submit, tags_of
+from operations.requests import ReplayKey, cancel, hold, refusals, release, scale, submit, tags_of
 from registry.centers import Environment
 from registry.ids import BEGINNING, PoolId, ProjectId, RequestId, Seconds
 from registry.tags import Tags
@@ -70,13 +70,18 @@ def submit_for(
     work: Office, caller: Caller, asked: Asked, replay: ReplayKey | None, policy: Policy, *, now: Seconds
 ) -> RequestView | Refused:
     """Accept what a caller asks for in a project of theirs, or say why not."""
-    tags = tags_of(work, caller, asked.project, asked.pool)
-    if isinstance(tags, Refused):
-        return tags
-    if policy.classes[asked.request_class].admin_only and not caller.administers(tags.institution):
-        return Refused(reasons=(Forbidden(needs=Who.INSTITUTION_ADMIN.value, field="class"),))
-    outcome = submit(work, asked.drafted(tags), replay, policy, now=now)
+    draft = _drafted(work, caller, asked, policy)
+    outcome = draft if isinstance(draft, Refused) else submit(work, draft, replay, policy, now=now)
     return outcome if isinstance(outcome, Refused) else _view(work, outcome)
+
+
+def acceptable_for(work: Office, caller: Caller, asked: Asked, policy: Policy, *, now: Seconds) -> Draft | Refused:
+    """Return what a caller asks for as it would be accepted if they submitted it, or say why it would not be."""
+    draft = _drafted(work, caller, asked, policy)
+    if isinstance(draft, Refused):
+        return draft
+    reasons = refusals(work, draft, policy, now)
+    return Refused(reasons=reasons) if reasons else draft
 
 
 def cancel_for(work: Office, caller: Caller, request: RequestId, *, now: Seconds) -> RequestView | Refused:
@@ -190,6 +195,16 @@ def log_seen(work: Office, caller: Caller, request: RequestId, process: str) -> 
     if log is None or text is None:
         return Refused(reasons=(Unknown(what="log"),))
     return log, text
+
+
+def _drafted(work: Office, caller: Caller, asked: Asked, policy: Policy) -> Draft | Refused:
+    """Return what a caller asks for in a project of theirs, or why they may not."""
+    tags = tags_of(work, caller, asked.project, asked.pool)
+    if isinstance(tags, Refused):
+        return tags
+    if policy.classes[asked.request_class].admin_only and not caller.administers(tags.institution):
+        return Refused(reasons=(Forbidden(needs=Who.INSTITUTION_ADMIN.value, field="class"),))
+    return asked.drafted(tags)
 
 
 def _refused(work: Office, caller: Caller, action: str, request: RequestId) -> Refused | None:

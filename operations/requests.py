@@ -53,9 +53,7 @@ def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *
     """Accept a request, or say why it could never run; a repeated key gets its first answer."""
     if replay and (earlier := work.keys.used(draft.person, replay.key)):
         return _first_answer(work, earlier, replay)
-    if reasons := _obstacles(work, draft, policy, now):
-        return Refused(reasons=reasons)
-    if reasons := tuple(_crowd(work, draft, policy)):
+    if reasons := refusals(work, draft, policy, now):
         return Refused(reasons=reasons)
     request = draft.accepted(now)
     work.requests.add(request)
@@ -64,6 +62,11 @@ def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *
         work.keys.keep(draft.person, replay.key, use, now=now)
     work.journal.add([Event(request=request.id, at=now, kind=EventKind.SUBMITTED)])
     return request
+
+
+def refusals(work: Work, draft: Draft, policy: Policy, now: Seconds) -> tuple[Reason, ...]:
+    """Return why a draft would not be accepted now: it could never run, or too much like it waits already."""
+    return _obstacles(work, draft, policy, now) or tuple(_crowd(work, draft, policy))
 
 
 def cancel(work: Work, request_id: RequestId, *, now: Seconds) -> Request | Refused:

@@ -1,4 +1,4 @@
-"""Requests: submitted, listed, read, held and released, extended, cancelled, and explained."""
+"""Requests: submitted or only tried, listed, read, held and released, extended, cancelled, and explained."""
 
 from typing import Annotated
 
@@ -17,9 +17,11 @@ from api.dependencies import (
 )
 from api.paging import REQUEST_PLACE, Page, page_of, request_place
 from api.problems import accepted, problems
+from api.schemas.estimates import EstimateOut
 from api.schemas.explanations import AdviceOut, AdvicesOut, ExplanationOut
 from api.schemas.requests import ExtendIn, HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
 from operations.permitted import (
+    acceptable_for,
     cancel_for,
     extend_for,
     hold_for,
@@ -41,6 +43,22 @@ def submit_request(
     now = ports.clock.now()
     outcome = ports.store.transact(submit_for, caller, asked, body.replay(key), rules, now=now)
     return RequestOut.from_view(accepted(outcome))
+
+
+@router.post("/estimate", openapi_extra=policy("requests:submit"))
+def estimate_request(
+    body: RequestIn,
+    caller: CallerDep,
+    ports: PortsDep,
+    rules: RulesDep,
+    explainer: ExplainerDep,
+    *,
+    language: LanguageDep,
+) -> EstimateOut:
+    """Say when a request would start, what it would cost and what would stop it, if it were submitted now."""
+    asked = body.asked(caller.person, ports.ids.request(), rules)
+    draft = accepted(ports.store.read(acceptable_for, caller, asked, rules, now=ports.clock.now()))
+    return EstimateOut.from_prospect(explainer.foresee(draft), language)
 
 
 @router.get("", openapi_extra=policy("requests:list"))

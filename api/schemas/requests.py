@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from api.paging import PageQuery
 from api.schemas.amounts import AmountsOut, ShapeIn
+from api.schemas.estimates import StartOut
 from api.schemas.shape import PRINTABLE, Choice, Closed, Open, ProjectName, Slug
 from operations.permitted import Asked, Holder
 from operations.ports.office import RequestFilter, RequestView
@@ -190,6 +191,7 @@ class RequestOut(Open):
 
     `extended_seconds` is how much longer than its walltime it may run by now. Before `guaranteed_until` nobody but
     urgent work may have its cluster stopped. `preempted` is how it had to make way, the last time that it had to.
+    `estimate` is when it was foreseen to start once it had to wait for nodes.
     """
 
     id: str
@@ -213,6 +215,7 @@ class RequestOut(Open):
     user_hold: bool
     operator_hold: bool
     reasons: list[str]
+    estimate: StartOut | None
     submitted: int
     placed: int | None
     deadline: int | None
@@ -291,6 +294,7 @@ def _shown(view: RequestView) -> dict[str, Any]:
         "preempted": PreemptionOut.model_validate(request.preempted, from_attributes=True)
         if request.preempted
         else None,
+        "estimate": StartOut.from_estimate(request.estimate) if request.estimate else None,
     }
     own = {name: getattr(request, name) for name in RequestOut.model_fields if name not in made}
     return own | made

@@ -322,3 +322,21 @@ def test_who_does_not_run_the_center_books_nothing(alice: Client, root: Client) 
     root.bookings.book(1, "1h", begins=NOW + 60, project="vmu.vision")
     with pytest.raises(ConflictError, match="ask for fewer or choose another time"):
         root.bookings.book(1, "1h", begins=NOW + 60, project="vmu.vision")
+
+
+def test_what_would_become_of_a_request_is_told_with_the_same_arguments_and_nothing_is_asked_for(
+    alice: Client, front: Front
+) -> None:
+    free = alice.estimate(workers=7, cores=1, memory="2GiB", walltime="1h")
+    assert free.start is not None
+    assert free.start.percent_90.latest == NOW
+    assert free.micro_credits
+    fill(alice, front)
+    full = alice.estimate(workers=7, cores=1, memory="2GiB", walltime="1h")
+    assert full.start is not None
+    assert full.start.percent_50.latest > NOW
+    assert full.micro_credits == free.micro_credits
+    assert [reason.code for reason in full.reasons] == ["nodes-full"]
+    assert len(list(alice.requests())) == 1
+    with pytest.raises(InvalidError):
+        alice.estimate(workers=9999)

@@ -356,3 +356,26 @@ def test_what_cannot_be_booked_names_the_option(
     assert result.exit_code == code, result.output
     assert words in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_dry_run_says_when_it_would_start_and_what_it_would_hold_and_asks_for_nothing(
+    alice: Terminal, front: Front
+) -> None:
+    asked = ("submit", "--dry-run", "--workers", "1", "--cores", "7")
+    first, cost = alice.told(*asked).splitlines()
+    assert first == "It would start at once."
+    assert cost.startswith("It would hold ")
+    assert json.loads(alice.told("queue", "--json")) == []
+    submitted(alice, "--cores", "7")
+    front.cycle()
+    when, *reasons, cost = alice.told(*asked).splitlines()
+    assert when.startswith("It would start from ")
+    assert when.endswith("(in 90 of 100).")
+    assert reasons[0].startswith("  - ")
+    told = json.loads(alice.told(*asked, "--json"))
+    assert told["start"]["percent_90"]["latest"] > told["start"]["percent_50"]["latest"]
+    assert "Sẽ bắt đầu từ" in alice.told(*asked, "--language", "vi")
+    assert len(json.loads(alice.told("queue", "--json"))) == 1
+    request = submitted(alice, "--cores", "7")
+    front.cycle()
+    assert "foreseen to start from " in alice.told("why", request)

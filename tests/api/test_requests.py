@@ -346,3 +346,64 @@ def test_an_extension_is_a_number_of_seconds(front: Front, seconds: object) -> N
 def test_what_waits_has_no_end_that_could_be_put_off(front: Front) -> None:
     answer = front.client("alice").post(f"/v1/requests/{submitted(front)}/extend", json={"walltime_seconds": 60})
     assert (answer.status_code, answer.json()["reasons"][0]["state"]) == (409, "pending")
+
+
+def test_an_estimate_says_when_it_would_start_and_what_it_would_hold_and_keeps_nothing(front: Front) -> None:
+    client, body = front.client("alice"), a_body(workers={"min": 7, "max": 7})
+    asked = client.post("/v1/requests/estimate", json=body)
+    assert asked.status_code == 200, asked.text
+    found = asked.json()
+    at_once = {"earliest": NOW, "latest": NOW}
+    assert found["start"] == {"issued": NOW, "percent_50": at_once, "percent_90": at_once}
+    assert (found["place"], found["pending"], found["reasons"]) == (1, 1, [])
+    assert client.get("/v1/requests").json()["items"] == []
+    submitted(front, workers={"min": 7, "max": 7})
+    front.cycle()
+    held = client.get("/v1/ledger", params={"project": "vmu.vision"}).json()["items"]
+    assert [entry["micro_credits"] for entry in held if entry["kind"] == "hold"] == [found["micro_credits"]]
+
+
+def test_who_would_wait_is_told_until_when_as_often_as_they_ask_and_once_more_when_they_do(front: Front) -> None:
+    client, body = front.client("alice"), a_body(workers={"min": 7, "max": 7})
+    submitted(front, workers={"min": 7, "max": 7})
+    front.cycle()
+    found = client.post("/v1/requests/estimate", json=body).json()
+    start = found["start"]
+    assert start["percent_90"]["earliest"] <= start["percent_50"]["earliest"]
+    assert NOW < start["percent_50"]["latest"] < start["percent_90"]["latest"]
+    assert [reason["code"] for reason in found["reasons"]] == ["nodes-full"]
+    assert client.post("/v1/requests/estimate", json=body).json() == found
+    request = submitted(front, workers={"min": 7, "max": 7})
+    assert client.get(f"/v1/requests/{request}").json()["estimate"] is None
+    front.cycle()
+    assert client.get(f"/v1/requests/{request}").json()["estimate"] == start
+
+
+def test_nobody_can_say_when_something_else_than_nodes_is_in_the_way(front: Front) -> None:
+    course: dict[str, Any] = {"workers": {"min": 1, "max": 1}, "class": "course"}
+    for _ in range(2):
+        submitted(front, **course)
+    front.cycle()
+    found = front.client("alice").post("/v1/requests/estimate", json=a_body(**course)).json()
+    assert "person-at-class-limit" in {reason["code"] for reason in found["reasons"]}
+    assert found["start"] is None
+    assert found["micro_credits"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "status"),
+    [
+        (None, {}, 401),
+        ("alice", {"project": "hust.climate"}, 422),
+        ("alice", {"class": "urgent"}, 403),
+        ("alice", {"workers": {"min": 1, "max": 900}}, 422),
+        ("alice", {"nonsense": 1}, 422),
+    ],
+)
+def test_an_estimate_is_refused_to_whom_and_as_the_request_would_be(
+    front: Front, name: str | None, change: dict[str, Any], status: int
+) -> None:
+    client = front.client(name)
+    refused, asked = (client.post(f"/v1/requests{path}", json=a_body() | change) for path in ("/estimate", ""))
+    assert refused.status_code == asked.status_code == status
+    assert refused.json()["type"] == asked.json()["type"]

@@ -21,6 +21,7 @@ CLOCK: Final = timezone(timedelta(hours=7))
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+_MICRO: Final = 1_000_000
 
 _MEMORY: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[A-Za-z]+)")
 _MEMORY_UNITS: Final[Mapping[str, int]] = {
@@ -179,3 +180,9 @@ def _whole_positive(number: Decimal | int | None, argument: str, sentence: str, 
     if number is None or not Decimal(number).is_finite() or number <= 0 or number != int(number):
         raise ArgumentError(argument, words(sentence, argument=argument, value=value))
     return int(number)
+
+
+def write_credits(micro_credits: int, words: Words) -> str:
+    """Write an amount of credits for people; six places are exact, two are enough for most."""
+    text = write_number(Decimal(micro_credits) / _MICRO, 6, words)
+    return text[:-4] + text[-4:].rstrip("0")

@@ -45,11 +45,27 @@ class Preemption(Answer):
     requeued: int | None = None
 
 
+class Interval(Answer):
+    """The first and the last second of an interval, since 1970, in UTC."""
+
+    earliest: int
+    latest: int
+
+
+class Start(Answer):
+    """When something starts, as it was foreseen at `issued`: within each interval in so many of 100 cases."""
+
+    issued: int
+    percent_50: Interval
+    percent_90: Interval
+
+
 class Request(Answer):
     """A request: what was asked, and how far it is.
 
     `state` is `pending`, `placed` or `ended`; `phase` is that of its cluster while it has one. `reasons` are the codes
-    of why it waits: `explain` has their sentences. Moments are in seconds since 1970, in UTC.
+    of why it waits: `explain` has their sentences; `estimate` is what was said of its start when it first had to wait.
+    Moments are in seconds since 1970, in UTC.
     """
 
     id: str
@@ -71,6 +87,7 @@ class Request(Answer):
     user_hold: bool = False
     operator_hold: bool = False
     reasons: tuple[str, ...] = ()
+    estimate: Start | None = None
     submitted: int
     placed: int | None = None
     deadline: int | None = None
@@ -137,6 +154,16 @@ class Advices(Answer):
     """The smallest change of each kind that would start a request now."""
 
     items: tuple[Advice, ...] = ()
+
+
+class Estimate(Answer):
+    """What would become of a request: `start` is None while nobody can say when, `micro_credits` what it would hold."""
+
+    start: Start | None = None
+    micro_credits: int | None = None
+    place: int | None = None
+    pending: int | None = None
+    reasons: tuple[ToldReason, ...] = ()
 
 
 class Explanation(Answer):

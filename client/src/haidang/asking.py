@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -19,6 +20,7 @@ from haidang.errors import (
     UnknownError,
     WaitedTooLongError,
 )
+from haidang.foretelling import estimate_lines
 from haidang.refusals import made_up
 from haidang.words import Words
 
@@ -43,6 +45,7 @@ _REQUEST_IDS = click.argument("request_ids", metavar="ID...", nargs=-1, required
 @click.option("--parallel-fraction", type=click.INT, metavar="N", help="help_parallel_fraction")
 @click.option("--name", default="", metavar="TEXT", help="help_name")
 @click.option("--key", metavar="KEY", help="help_key")
+@click.option("--dry-run", is_flag=True, help="help_dry_run")
 @click.option("--wait", is_flag=True, help="help_wait")
 @click.option("--patience", metavar="TIME", help="help_patience")
 @click.pass_obj
@@ -51,17 +54,19 @@ def submit(
     /,
     *,
     gpus: tuple[str, ...],
+    dry_run: bool,
     wait: bool,
     patience: str | None,
     **asked: Any,  # noqa: ANN401 - click's own types; the client reads each
 ) -> None:
     """Ask for a cluster; the id alone goes to stdout, so that a script can take it."""
-    try:
+    with _explained(asked, desk.words):
+        if dry_run:
+            del asked["key"]
+            found = desk.center.estimate(gpus=_devices(gpus, desk.words), **asked)
+            desk.tell(found, lambda: estimate_lines(found, desk.words))
+            return
         request = desk.center.submit(gpus=_devices(gpus, desk.words), **asked)
-    except InvalidError as error:
-        for line in _made_up(error, asked, desk.words):
-            error.add_note(line)
-        raise
     if not desk.as_json:
         click.echo(request.id)
     if wait:
@@ -149,6 +154,17 @@ def _wait(desk: Desk, request_id: str, patience: str | None) -> None:
         click.echo(desk.words("cancelled", id=request_id), err=True)
         if isinstance(error, KeyboardInterrupt):
             sys.exit(INTERRUPTED)
+        raise
+
+
+@contextmanager
+def _explained(asked: Mapping[str, Any], words: Words) -> Iterator[None]:
+    """Say of what was refused what would not be, as far as amounts that were made up are in the way."""
+    try:
+        yield
+    except InvalidError as error:
+        for line in _made_up(error, asked, words):
+            error.add_note(line)
         raise
 
 

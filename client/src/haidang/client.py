@@ -1,4 +1,4 @@
-"""The door to a center: submit, follow, explain, cancel, read the bill, and get a Dask cluster."""
+"""The door to a center: submit, estimate, follow, explain, cancel, read the bill, and get a Dask cluster."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
-from urllib.parse import urlsplit
+from typing import Final, Self, Unpack
 
 from haidang.amounts import Bytes, Cores, Walltime, Workers, read_seconds
 from haidang.answers import (
@@ -19,6 +18,7 @@ from haidang.answers import (
     Advices,
     ClusterState,
     Connection,
+    Estimate,
     Event,
     Explanation,
     Log,
@@ -29,13 +29,14 @@ from haidang.answers import (
 )
 from haidang.bookings import Bookings
 from haidang.clusters import Approach, Cluster, warm_up
-from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning, SettingsError
+from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning
 from haidang.following import follow, so_far
 from haidang.matching import need_dask
 from haidang.progress import display_for
+from haidang.settings import address_of, token_of
 from haidang.transport import JsonObject, Params, Transport, segment
 from haidang.waiting import Waiting
-from haidang.wishes import Wish
+from haidang.wishes import Wish, Wishes
 from haidang.words import LANGUAGES, Words
 
 URL_VARIABLE: Final = "HAIDANG_URL"
@@ -43,7 +44,6 @@ TOKEN_VARIABLE: Final = "HAIDANG_TOKEN"  # noqa: S105 - the name of a variable, 
 PROJECT_VARIABLE: Final = "HAIDANG_PROJECT"
 
 _KEY: Final = re.compile(r"[!-~]{1,255}")
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Client:
@@ -71,8 +71,8 @@ class Client:
         if self.words.unspoken is not None:
             told = self.words("unspoken", asked=self.words.unspoken, choices=", ".join(LANGUAGES))
             warnings.warn(told, HaidangWarning, stacklevel=2)
-        address = _address(url or os.environ.get(URL_VARIABLE, ""), self.words)
-        secret = _token(token or os.environ.get(TOKEN_VARIABLE, ""), self.words)
+        address = address_of(url or os.environ.get(URL_VARIABLE, ""), self.words)
+        secret = token_of(token or os.environ.get(TOKEN_VARIABLE, ""), self.words)
         self._transport = Transport(address, secret, self.words)
 
     @property
@@ -144,6 +144,15 @@ class Client:
             name=name,
         )
         return self._submit(wish, project, pool, key)
+
+    def estimate(self, *, project: str | None = None, pool: str | None = None, **wishes: Unpack[Wishes]) -> Estimate:
+        """Return when a cluster would start if you submitted it now with these arguments, and what it would cost.
+
+        Raises:
+            InvalidError: such a request would be refused; `reasons` say why.
+        """
+        body = self._body(Wish(**wishes), project, pool)
+        return self._transport.read(Estimate, self._transport.post("/v1/requests/estimate", body, repeatable=True))
 
     def request(self, request_id: str) -> Request:
         """Return a request as it stands now."""
@@ -315,9 +324,12 @@ class Client:
     def _submit(self, wish: Wish, project: str | None, pool: str | None, key: str | None) -> Request:
         if key is not None and not _KEY.fullmatch(key):
             raise ArgumentError("key", self.words("bad_key", argument="key", value=key))
-        body = wish.body(self._project(project), pool or self._only_one("pool", "/v1/pools"), self.words)
+        body = self._body(wish, project, pool)
         told = self._transport.post("/v1/requests", body, key=key or secrets.token_urlsafe(24))
         return self._transport.read(Request, told)
+
+    def _body(self, wish: Wish, project: str | None, pool: str | None) -> dict[str, object]:
+        return wish.body(self._project(project), pool or self._only_one("pool", "/v1/pools"), self.words)
 
     def _open(self, request_id: str, *, progress: bool, patience_seconds: float | None, owned: bool) -> Cluster:
         display = display_for(self.words, progress=progress)
@@ -368,31 +380,3 @@ class Client:
 
 def _path(request_id: str) -> str:
     return f"/v1/requests/{segment(request_id)}"
-
-
-def _address(url: str, words: Words) -> str:
-    """Return a center's address; a token that would travel readable through a network is worth a warning."""
-    if not url:
-        raise SettingsError(words("no_url"))
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # brackets that do not close, a port that is none
-        raise SettingsError(words("bad_url", url=url)) from None
-    if not is_address:
-        raise SettingsError(words("bad_url", url=url))
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise SettingsError(words("long_url", url=url, origin=f"{parts.scheme}://{parts.netloc}"))
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        warnings.warn(words("clear_text", url=url), HaidangWarning, stacklevel=3)
-    return url
-
-
-def _token(token: str, words: Words) -> str:
-    """Return a token without the line break behind it; a letter that none has came in where it was copied."""
-    token = token.strip()
-    if not token:
-        raise SettingsError(words("no_token"))
-    if strange := next((letter for letter in token if not "!" <= letter <= "~"), None):
-        raise SettingsError(words("strange_token", letter=strange))
-    return token

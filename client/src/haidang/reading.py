@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from itertools import islice
-from typing import Final
 
 import click
 
-from haidang.amounts import write_bytes, write_cores, write_moment, write_number, write_time
+from haidang.amounts import write_bytes, write_cores, write_credits, write_moment, write_number, write_time
 from haidang.answers import Account, Log, Request, Statement
 from haidang.claims import losses, preempted
 from haidang.desk import CenterCommand, Desk
 from haidang.endings import process_ends, why_ended
+from haidang.foretelling import foreseen
 from haidang.progress import expectation
 from haidang.refusals import made_up
 from haidang.tables import table, terminal_width
 from haidang.troubles import failed_starts
 from haidang.words import Words
-
-MICRO: Final = 1_000_000
 
 
 @click.command(cls=CenterCommand, help="help_queue")
@@ -74,12 +71,6 @@ def usage(desk: Desk, *, project: str | None) -> None:
     """Print the bill of a project."""
     bill = desk.center.usage(project)
     desk.tell(bill, lambda: _bill_lines(bill, desk.words))
-
-
-def credits_of(micro_credits: int, words: Words) -> str:
-    """Write an amount of credits for people; six places are exact, two are enough for most."""
-    text = write_number(Decimal(micro_credits) / MICRO, 6, words)
-    return text[:-4] + text[-4:].rstrip("0")
 
 
 def _wanted(desk: Desk, project: str | None, *, mine: bool, with_ended: bool) -> Iterator[Request]:
@@ -187,6 +178,7 @@ def _waiting_lines(story: Account, words: Words) -> Iterator[str]:
     needs = [reason.model_extra or {} for reason in story.reasons]
     yield from made_up(needs, request.workers.min, request.worker, words)
     yield from expectation(story.expected, sentences, words)
+    yield from foreseen(request.estimate, words)
     for one in story.borrowed if story.reasons else ():
         amount = " ".join((write_cores(one.amount.millicores), words("cores_and"), write_bytes(one.amount.memory)))
         yield words("borrowed", institution=one.institution, amount=amount)
@@ -206,14 +198,14 @@ def _bill_lines(bill: Statement, words: Words) -> list[str]:
         ("bill_left", bill.available_micro_credits),
         ("bill_absorbed", bill.absorbed_micro_credits),
     ]
-    rows = [[words(name), credits_of(amount, words)] for name, amount in amounts]
+    rows = [[words(name), write_credits(amount, words)] for name, amount in amounts]
     lines = table([words("bill_of", project=bill.project), words("heading_credits")], rows, width=None, numbers=1)
     use = [
         [
             pool.pool,
             write_number(pool.usage.core_hours, 4, words),
             write_number(pool.usage.gib_hours, 4, words),
-            credits_of(pool.charged_micro_credits, words),
+            write_credits(pool.charged_micro_credits, words),
         ]
         for pool in bill.pools
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
 from haidang.amounts import (
     Bytes,
@@ -17,6 +18,23 @@ from haidang.amounts import (
 )
 from haidang.errors import ArgumentError
 from haidang.words import Words
+
+
+class Wishes(TypedDict, total=False):
+    """The arguments of `submit` that describe a cluster."""
+
+    workers: Workers
+    cores: Cores
+    memory: Bytes
+    gpus: Mapping[str, int] | None
+    walltime: Walltime | None
+    idle: Walltime | None
+    head: tuple[Cores, Bytes] | None
+    request_class: str | None
+    environment: str | None
+    booking: str | None
+    parallel_fraction: int | None
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
