@@ -208,7 +208,7 @@ def _before_weaker(
     Tell whether anything was found. Whose start comes later, or not at all any more, is noted with the cause.
     """
     room = decided.room
-    if not room.floor_for(request).kept:
+    if not room.floor_for(request).kept or not decided.reclaims.may_overrule(request):
         return False
     claim = decided.reclaims.claim(request, gang)
     weaker = decided.reclaims.weaker_than(claim, request)

@@ -145,6 +145,12 @@ class Recalls:
             return False
         return claim is Claim.URGENT or (claim is Claim.GUARANTEED and owns)
 
+    def may_overrule(self, request: Request) -> bool:
+        """Tell whether any claim of a request could overrule others: where that is clear without finding it out."""
+        if self.searches >= _MOST_SEARCHES:
+            return False
+        return self._room.policy.minimum_run_seconds is not None or request.request_class is RequestClass.URGENT
+
     def own_left(self) -> Ints:
         """Return by vertex what of its nominal quota an institution is neither guaranteed nor promised.
 

@@ -66,10 +66,15 @@ class Reclaims:
         """
         result = maybe_fits(self._room, cells)
         for may in (self._stops.could_suffice, self._may_go_first):
+            if result.all():
+                break
             rest = np.flatnonzero(~result)
-            if len(rest):
-                result[rest] = may(cells[rest])
+            result[rest] = may(cells[rest])
         return result
+
+    def may_overrule(self, request: Request) -> bool:
+        """Tell whether a request could have what was promised to others, by any claim."""
+        return request.booking is None and self._recalls.may_overrule(request)
 
     def weaker_than(self, claim: Claim, request: Request) -> list[Kept]:
         """Return what is set aside where a request may go for others by claims that its own overrules."""
@@ -82,15 +87,16 @@ class Reclaims:
 
     def _may_go_first(self, cells: Ints) -> Bools:
         """Tell who could start, or be promised a start, if nothing were promised to weaker claims."""
-        result = np.zeros(len(cells), dtype=bool)
+        result, owned = np.zeros(len(cells), dtype=bool), self._recalls.is_owned(cells)
+        if not owned.any():
+            return result
         room, names = self._room, self._room.arrays.names
         for number in np.unique(cells[:, columns.SPOT]):
             spot = names.spots.key(int(number))
             floor = room.floor(spot)
             if spot[1] is not None or floor.closed or not floor.kept:
                 continue
-            at = np.flatnonzero(cells[:, columns.SPOT] == number)
-            at = at[self._recalls.is_owned(cells[at])]
+            at = np.flatnonzero(owned & (cells[:, columns.SPOT] == number))
             if not len(at):
                 continue
             strong = [one for one in floor.kept if self.claim(one.request, room.gang(one.request)) <= Claim.GUARANTEED]
@@ -105,6 +111,8 @@ class Reclaims:
         Requests are given by their rows of the queue.
         """
         bits = stopped(self._room, rows)
+        if not self._room.arrays.structure.withholds_any:
+            return bits
         full = np.flatnonzero(bits == SHARE_FULL)
         if len(full):
             bits, cells = bits.copy(), self._room.arrays.queue.cells[rows[full]]

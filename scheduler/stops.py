@@ -49,7 +49,7 @@ class Stops:
 
     def may_help(self, request: Request) -> bool:
         """Tell whether any might have to end for a request."""
-        if request.booking is not None:
+        if request.booking is not None or not self._recalls.may_overrule(request):
             return False
         if not self._recalls.overrules(self._recalls.claim(request, self._room.gang(request))):
             return False
@@ -62,6 +62,8 @@ class Stops:
 
     def _suffices(self, cells: Ints, result: Bools) -> Bools:
         """Tell for whom of those with a strong claim what could end would be enough."""
+        if not result.any():
+            return result
         urgent, total = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT), cells[:, columns.TOTAL :]
         for number in np.unique(cells[result, columns.POOL]):
             pool = self._room.arrays.names.pools.key(int(number))
