@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import le
 from typing import Final
 
@@ -13,6 +13,9 @@ import numpy as np
 from registry.axes import Ints, within
 from registry.ids import Seconds
 from scheduler.fitting import Crowded, Gang, Packing, place
+
+_MOST_KNOWN: Final = 64
+"""Of so many moments what has left by then is remembered: each is a table of all nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,13 @@ class Hold:
     ends: Seconds
     taken: Ints
     total: Ints
+    rows: Ints = field(init=False)
+    """The nodes of which anything is taken: a few of many."""
+
+    def __post_init__(self) -> None:
+        """Find those nodes, once for every change that it makes."""
+        rows = np.zeros(1, dtype=np.int64) if len(self.taken) == 1 else np.flatnonzero(self.taken.any(axis=1))
+        object.__setattr__(self, "rows", rows)
 
 
 class Timeline:
@@ -50,10 +60,12 @@ class Timeline:
         """Take the free amounts, which are the timeline's own from then on."""
         self.free: Final = free
         self._now: Final = now
-        self._leaving: Final = leaving
-        times, shapes, here = leaving.times, leaving.shapes, leaving.nodes >= 0
+        times, nodes, shapes, here = leaving.times, leaving.nodes, leaving.shapes, leaving.nodes >= 0
         if not here.all():
-            times, shapes = times[here], shapes[here]
+            times, nodes, shapes = times[here], nodes[here], shapes[here]
+        self._here: Final = times, nodes, shapes
+        self._left: Final[tuple[list[int], list[Ints]]] = [0], [np.zeros_like(free)]
+        """What each node has back once the first so many processes have left, for some numbers of them, in order."""
         self._times: Ints = np.empty(len(times) + 1, dtype=np.int64)
         self._times[0], self._times[1:] = now, times
         self._totals: Ints = np.empty((len(times) + 1, free.shape[1]), dtype=np.int64)
@@ -72,6 +84,7 @@ class Timeline:
         self._steps: tuple[list[int], list[list[int]]] | None = None
         self._lasting: dict[int, Ints] = {}
         self._placed: dict[tuple[int, int], tuple[Gang, Packing | Crowded]] = {}
+        self._placed_at_once: dict[int, tuple[Gang, Packing | Crowded]] = {}
 
     @property
     def promised(self) -> tuple[Hold, ...]:
@@ -82,6 +95,7 @@ class Timeline:
         """Take an amount of each node from now until it is gone."""
         begun = Hold(self._now, ends, taken, total)
         self.free[...] -= taken
+        self._placed_at_once.clear()
         self._change(begun, -1)
         self._begun.append(begun)
 
@@ -169,13 +183,18 @@ class Timeline:
     def place(self, gang: Gang, ends: Seconds) -> Packing | Crowded:
         """Return where a gang goes now that is gone by `ends`, or how much of it would.
 
-        Worked out once for all who are alike, while nothing is taken or kept.
+        Worked out once for all who are alike, while nothing is taken, or kept for whoever would not be gone by then.
         """
         if len(self.free) == 1:
             return place(gang, self.open_until(ends))
-        alike = id(gang), bisect_left(self._starts, ends)
+        # The gang is remembered with it: its identity is nobody else's as long as it is there.
+        before = bisect_left(self._starts, ends)
+        if not before:
+            if id(gang) not in self._placed_at_once:
+                self._placed_at_once[id(gang)] = gang, place(gang, self.free)
+            return self._placed_at_once[id(gang)][1]
+        alike = id(gang), before
         if alike not in self._placed:
-            # The gang is remembered with it: its identity is nobody else's as long as it is there.
             self._placed[alike] = gang, place(gang, self.open_until(ends))
         return self._placed[alike][1]
 
@@ -280,11 +299,26 @@ class Timeline:
                 return self._totals[begin : begin + 1].copy()
             end = int(np.searchsorted(self._times, ends, "left"))
             return np.asarray(self._totals[begin : max(end, begin + 1)].min(axis=0)[None])
-        free = self.free if at == self._now else self._at([at])[0]
+        free = self._free_at(at)
         first, last = bisect_left(self._starts, at), bisect_left(self._starts, ends)
         for then in self._thens(sorted(set(self._starts[first:last]))):
             free = np.minimum(free, then)
         return free
+
+    def could_hold(self, hold: Hold) -> bool:
+        """Tell whether an amount of each node is there all the time from a moment until another."""
+        if len(self.free) == 1:
+            return bool((hold.taken <= np.maximum(self.open_from(hold.starts, hold.ends), 0)).all())
+        rows, needed = hold.rows, hold.taken[hold.rows]
+        first, last = bisect_left(self._starts, hold.starts), bisect_left(self._starts, hold.ends)
+        thens = self._thens(sorted(set(self._starts[first:last])))
+        return all((needed <= np.maximum(then[rows], 0)).all() for then in (self._free_at(hold.starts), *thens))
+
+    def _free_at(self, at: Seconds) -> Ints:
+        """Return what each node has free at a moment, for looking at it at once."""
+        if at == self._now:
+            return self.free
+        return self._then[at] if at in self._then else self._at([at])[0]
 
     def _opens(self) -> list[Ints]:
         """Return what of each node may be taken until the first start of what is held, the next one, and so on."""
@@ -303,30 +337,35 @@ class Timeline:
     def _at(self, moments: Sequence[Seconds]) -> list[Ints]:
         """Return what each node has free at moments, given in their order: each is made of the one before."""
         result: list[Ints] = []
-        begun = [Hold(one.ends, one.ends, one.taken, one.total) for one in self._begun]
-        back = [*((one.ends, 1, one.taken) for one in begun), *((one.ends, 1, one.taken) for one in self._holds)]
-        away = [(one.starts, -1, one.taken) for one in self._holds]
-        early = [(at, sign, one.taken) for one in self._early for at, sign in ((one.starts, 1), (one.ends, -1))]
+        back = [(one.ends, 1, one) for one in (*self._begun, *self._holds)]
+        away = [(one.starts, -1, one) for one in self._holds]
+        early = [(at, sign, one) for one in self._early for at, sign in ((one.starts, 1), (one.ends, -1))]
         changes = sorted((*back, *away, *early), key=lambda one: one[0])
-        free, gone, done = self.free.copy(), 0, 0
+        changed, done = self.free.copy(), 0
         for at in moments:
-            then = int(np.searchsorted(self._leaving.times, at, "right"))
-            self._add_what_left(free, gone, then)
-            gone = then
             while done < len(changes) and changes[done][0] <= at:
-                _, sign, taken = changes[done]
-                free += sign * taken
+                _, sign, hold = changes[done]
+                changed[hold.rows] += sign * hold.taken[hold.rows]
                 done += 1
-            result.append(free.copy())
+            result.append(changed + self._what_left(int(np.searchsorted(self._here[0], at, "right"))))
         return result
 
-    def _add_what_left(self, free: Ints, since: int, gone: int) -> None:
-        nodes, shapes = self._leaving.nodes[since:gone], self._leaving.shapes[since:gone]
-        here = nodes >= 0
-        for column in range(free.shape[1] if len(nodes) else 0):
+    def _what_left(self, count: int) -> Ints:
+        """Return what each node has back once the first so many processes have left, by the nearest that is known."""
+        counts, known = self._left
+        nearest = bisect_right(counts, count) - 1
+        if counts[nearest] == count:
+            return known[nearest]
+        back, (_, nodes, shapes) = known[nearest].copy(), self._here
+        nodes, shapes = nodes[counts[nearest] : count], shapes[counts[nearest] : count]
+        for column in range(back.shape[1]):
             # Bytes on a machine are far fewer than the 2^53 that sums of floats are exact to.
-            back = np.bincount(nodes[here], weights=shapes[here, column], minlength=len(free))
-            free[:, column] += back.astype(np.int64)
+            more = np.bincount(nodes, weights=shapes[:, column], minlength=len(back))
+            back[:, column] += more.astype(np.int64)
+        if len(counts) < _MOST_KNOWN:
+            counts.insert(nearest + 1, count)
+            known.insert(nearest + 1, back)
+        return back
 
     def _change(self, hold: Hold, sign: int) -> None:
         """Change the sums between two moments, and what each node has then."""
@@ -335,7 +374,7 @@ class Timeline:
         self._forget()
         for at in self._then:
             if hold.starts <= at < hold.ends:
-                self._then[at] += sign * hold.taken
+                self._then[at][hold.rows] += sign * hold.taken[hold.rows]
 
     def _forget(self) -> None:
         """Forget what was worked out of how things were."""

@@ -246,9 +246,8 @@ class Room:
         """Tell whether what was promised can still be had, on the same nodes from the same moment."""
         floor, ends = self.floor_for(request), Seconds(starts + self.lasts(request))
         row = self.grants.row(request.project, request.pool)
-        taken = packing.taken(gang, floor.timeline.free)
-        fits = bool((taken <= np.maximum(floor.timeline.open_from(starts, ends), 0)).all())
-        return fits and floor.dues.allows(row, gang.total, starts, ends)
+        hold = Hold(starts, ends, packing.taken(gang, floor.timeline.free), gang.total)
+        return floor.timeline.could_hold(hold) and floor.dues.allows(row, gang.total, starts, ends)
 
     def let_go(self, kept: Kept) -> None:
         """Set nothing aside any more for a request that is about to start, or to be promised another start."""
