@@ -62,7 +62,7 @@ class Turns:
                 passed_over += 1
                 if passed_over > max(_AT_ONCE, (len(self._rows) - self._at) // _AT_ONCE):
                     passed_over = 0
-                    self._leave_out(lambda rows: ~self._is_given_up(self._cells[rows]) | self._have_latest(rows))
+                    self._leave_out(lambda rows: ~self._is_given_up(rows) | self._have_latest(rows))
                 continue
             yield self._room.snapshot.requests[self._queue.key(row)]
             since += 1
@@ -84,21 +84,21 @@ class Turns:
             return False
         if int(cells[columns.SHAPE]) in self._too_large or int(cells[columns.PRICED]) in self._too_long:
             return True
-        if self._hopeless and int(self._kinds(cells[None])[0]) in self._hopeless:
+        if self._hopeless and int(self._kinds(np.array([row]))[0]) in self._hopeless:
             return True
         if self._looked_at == self._room.decisions or not self._room.is_tight:
             return False
         return bool(self._reclaims.stopped(np.array([row]))[0])
 
-    def _is_given_up(self, cells: Ints) -> Bools:
+    def _is_given_up(self, rows: Ints) -> Bools:
         """Tell which requests are like one that was given up already."""
-        result = np.zeros(len(cells), dtype=bool)
+        result = np.zeros(len(rows), dtype=bool)
         if self._too_large:
-            result |= _among(cells[:, columns.SHAPE], self._too_large)
+            result |= _among(self._cells[:, columns.SHAPE][rows], self._too_large)
         if self._too_long:
-            result |= _among(cells[:, columns.PRICED], self._too_long)
+            result |= _among(self._cells[:, columns.PRICED][rows], self._too_long)
         if self._hopeless:
-            result |= _among(self._kinds(cells), self._hopeless)
+            result |= _among(self._kinds(rows), self._hopeless)
         return result
 
     def _have_latest(self, rows: Ints) -> Bools:
@@ -111,21 +111,22 @@ class Turns:
         Who fits on no nodes at all stands for its shape, who fits but would delay others for its shape and time; if it
         is quota that would be lacking then, or somebody may have back what is lent, only for those of its share.
         """
-        cells = self._queue.cells[[self._queue.row(request.id)]]
+        row = self._queue.row(request.id)
+        kind, cells = int(self._kinds(np.array([row]))[0]), self._cells[row]
         floor, gang = self._room.floor_for(request), self._room.gang(request)
         if self._reclaims.could_help(request):
-            self._hopeless.add(int(self._kinds(cells)[0]))
+            self._hopeless.add(kind)
         elif not isinstance(floor.timeline.place(gang, self._room.now), Packing):
-            self._too_large.add(int(cells[0, columns.SHAPE]))
+            self._too_large.add(int(cells[columns.SHAPE]))
         elif not isinstance(floor.timeline.place(gang, self._room.would_end(request)), Packing):
-            self._too_long.add(int(cells[0, columns.PRICED]))
+            self._too_long.add(int(cells[columns.PRICED]))
         else:
-            self._hopeless.add(int(self._kinds(cells)[0]))
+            self._hopeless.add(kind)
 
-    def _kinds(self, cells: Ints) -> Ints:
+    def _kinds(self, rows: Ints) -> Ints:
         """Return a number for each request that is the same for those of one share that ask for the same."""
         shares = len(self._room.arrays.names.vertices)
-        return np.asarray(cells[:, columns.PRICED] * shares + cells[:, columns.SHARE])
+        return np.asarray(self._cells[:, columns.PRICED][rows] * shares + self._cells[:, columns.SHARE][rows])
 
     def _next(self) -> int | None:
         """Return the row of who is next, as ranks are now."""
@@ -148,15 +149,13 @@ class Turns:
 
     def _hopeful(self, rows: Ints) -> Bools:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
-        cells = self._cells[rows]
-        hopeful = self._reclaims.stopped(rows) == 0
-        if self._too_large or self._too_long or self._hopeless:
-            hopeful &= ~self._is_given_up(cells)
-        hopeful[hopeful] = self._reclaims.maybe_fits(cells[hopeful])
+        hopeful = ~self._is_given_up(rows)
+        hopeful[hopeful] = self._reclaims.stopped(rows[hopeful]) == 0
+        hopeful[hopeful] = self._reclaims.maybe_fits(self._cells[rows[hopeful]])
         if self._latest:
             own = np.flatnonzero(self._have_latest(rows))
-            hopeful[own] = may_be_free(self._room, cells[own])
-        return np.asarray(hopeful)
+            hopeful[own] = may_be_free(self._room, self._cells[rows[own]])
+        return hopeful
 
     def _look_again(self) -> None:
         """Leave out who has become hopeless, of those whose rank fell, too."""
@@ -181,4 +180,9 @@ def _among(numbers: Ints, known: AbstractSet[int]) -> Bools:
     """Tell which numbers are among some."""
     if len(numbers) <= _AT_ONCE:
         return np.array([number in known for number in numbers.tolist()], dtype=bool)
-    return np.isin(numbers, list(known))
+    if len(known) > _AT_ONCE:
+        return np.isin(numbers, list(known))
+    result = np.zeros(len(numbers), dtype=bool)
+    for number in known:
+        result |= numbers == number
+    return result
