@@ -53,7 +53,22 @@ class Axes:
 
 def within(amounts: Ints, limit: Ints) -> Bools:
     """Tell for each row of amounts whether no number exceeds its counterpart in the limit (or in the limit's row)."""
-    return np.asarray((amounts <= limit).all(axis=-1))
+    return np.asarray(np.logical_and.reduce(amounts <= limit, axis=-1))
+
+
+def any_of(numbers: Ints | Bools) -> bool:
+    """Tell whether any is not zero: of a few numbers, as of many, in a fraction of the time of their own `any`."""
+    return bool(np.count_nonzero(numbers))
+
+
+def all_of(flags: Bools) -> bool:
+    """Tell whether all are set, as fast."""
+    return bool(np.count_nonzero(flags) == flags.size)
+
+
+def rows_where(flags: Ints | Bools) -> Ints:
+    """Return where one row of numbers is not zero: `np.flatnonzero` without what that costs for a few."""
+    return flags.nonzero()[0]
 
 
 def parts(amounts: Ints, whole: Ints) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from quotas.grants import NOBODY
 from quotas.reasons import NoCredit, NoShare, ShareFull
-from registry.axes import PLACES, Bools, Ints, within
+from registry.axes import PLACES, Bools, Ints, all_of, any_of, rows_where, within
 from registry.ids import Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD, UNKNOWN, Names
@@ -94,15 +94,15 @@ def _stopped(room: Room, cells: Ints) -> Ints:
     bits = hindered(room, cells)
     for code, is_at in ((PersonAtClassLimit.code, _at_limit), (ClassShareFull.code, _class_full)):
         then = is_at(room, room.promised, cells)
-        if then.any():
+        if any_of(then):
             bits |= np.where(is_at(room, room.held, cells), _BIT[code], np.where(then, _BIT[SetAside.code], 0))
     return np.asarray(bits | _lacking_quota(room, cells) | _lacking_credit(room, cells))
 
 
 def hindered(room: Room, cells: Ints) -> Ints:
     """Find out what stops requests that no other request can have to do with."""
-    bits = np.where(cells[:, columns.NOT_BEFORE] > room.now, _BIT[StartFailed.code], 0)
-    if (held := cells[:, columns.HELD]).any():
+    bits = (cells[:, columns.NOT_BEFORE] > room.now) * _BIT[StartFailed.code]
+    if any_of(held := cells[:, columns.HELD]):
         bits |= np.where(held & HELD_BY_USER, _BIT[HeldByUser.code], 0)
         bits |= np.where(held & HELD_BY_OPERATOR, _BIT[HeldByOperator.code], 0)
     if any(booking for _, booking in room.arrays.names.spots):
@@ -112,7 +112,7 @@ def hindered(room: Room, cells: Ints) -> Ints:
         bits |= np.where(rows == NOBODY, _BIT[NoShare.code], 0)
     if not room.sells_all:
         bits |= np.where(room.prices[cells[:, columns.PRICED]] == NOT_SOLD, _BIT[NoRate.code], 0)
-    return bits
+    return np.asarray(bits)
 
 
 def _out_of_time(room: Room) -> Ints:
@@ -131,7 +131,7 @@ def _lacking_quota(room: Room, cells: Ints) -> Ints:
     if not structure.withholds_any:
         return bits
     rows = room.arrays.names.rows_of(structure)[cells[:, columns.SHARE]]
-    shared = np.flatnonzero(rows != NOBODY)
+    shared = rows_where(rows != NOBODY)
     if len(shared):
         total = cells[shared, columns.TOTAL :]
         # Of a single one, which is asked again at its turn, only the way down to it is looked at.
@@ -146,7 +146,7 @@ def _lacking_quota(room: Room, cells: Ints) -> Ints:
 def _lacking_credit(room: Room, cells: Ints) -> Ints:
     price, payer = room.prices[cells[:, columns.PRICED]], cells[:, columns.PAYER]
     then = price > room.promised.available[payer]
-    if not then.any():
+    if not any_of(then):
         return np.zeros(len(cells), dtype=np.int64)
     poor = price > room.held.available[payer]
     return np.where(poor, _BIT[NoCredit.code], np.where(then, _BIT[SetAside.code], 0))
@@ -190,11 +190,11 @@ def may_be_promised(room: Room, cells: Ints) -> Bools:
 def _by_spot(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
     """Yield each spot that some requests are for, and which of them."""
     spots = cells[:, columns.SPOT]
-    if len(cells) and (len(room.arrays.names.spots) == 1 or (spots == spots[0]).all()):
+    if len(cells) and (len(room.arrays.names.spots) == 1 or all_of(spots == spots[0])):
         yield room.floor(room.arrays.names.spots.key(int(spots[0]))), slice(None)
         return
     for number in np.unique(spots):
-        yield room.floor(room.arrays.names.spots.key(int(number))), np.flatnonzero(spots == number)
+        yield room.floor(room.arrays.names.spots.key(int(number))), rows_where(spots == number)
 
 
 def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
@@ -206,18 +206,18 @@ def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
 def _before(room: Room, starts: Ints, cells: Ints) -> Ints:
     """Return for each request how many of the starts come before it would end."""
     ends = cells[:, columns.WALLTIME] + (room.now + room.policy.termination_slack_seconds)
-    return np.searchsorted(starts, ends, "left")
+    return starts.searchsorted(ends, "left")
 
 
 def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
     starts, sums = floor.timeline.open_by_starts()
     total = cells[:, columns.TOTAL :]
-    bits = np.where(within(total, sums[0]), 0, NODES_FULL)
+    bits = np.asarray(~within(total, sums[0]) * NODES_FULL)
     if len(floor.ground.ids) == 1:
         # Then the sums tell everything.
         if len(starts):
             bits[~within(total, sums[_before(room, starts, cells)]) & (bits == 0)] = WOULD_DELAY
-    elif len(fits := np.flatnonzero(bits == 0)):
+    elif len(fits := rows_where(bits == 0)):
         before = _before(room, starts, cells[fits])
         alike, which = np.unique(cells[fits, columns.SHAPE] * (len(starts) + 1) + before, return_inverse=True)
         kinds = (divmod(one, len(starts) + 1) for one in alike.tolist())
@@ -243,7 +243,7 @@ def _on_nodes(room: Room, floor: Floor, shape: int, last_start: int | None) -> i
 def _add_delayed_by_quota(room: Room, floor: Floor, cells: Ints, bits: Ints) -> None:
     """Note of those whom nodes do not stop whether quota would be lacking at a protected start."""
     rows = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
-    for at in np.flatnonzero((bits == 0) & (rows != NOBODY)):
+    for at in rows_where((bits == 0) & (rows != NOBODY)):
         ends = Seconds(int(room.now + cells[at, columns.WALLTIME] + room.policy.termination_slack_seconds))
         if floor.dues.delayed(int(rows[at]), cells[at, columns.TOTAL :], room.now, ends):
             bits[at] = WOULD_DELAY
@@ -257,7 +257,7 @@ def _class_full(room: Room, holdings: Holdings, cells: Ints) -> Bools:
     """Tell whose class may not hold so much more; one that may hold the whole pool is only bound by nodes."""
     percent = room.share_percent
     full = percent[cells[:, columns.CLASS]] < WHOLE_PERCENT
-    if full.any():
+    if any_of(full):
         pool, request_class = cells[full, columns.POOL], cells[full, columns.CLASS]
         allowed = room.wholes[pool] * percent[request_class, None] // WHOLE_PERCENT
         beyond = cells[full][:, columns.TOTAL :] > allowed - holdings.granted[pool, request_class]

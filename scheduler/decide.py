@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from registry.axes import Ints
+from registry.axes import Ints, any_of, rows_where
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopped
@@ -151,7 +151,7 @@ def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
     bits = stopped(decided.room, rows)
     on_nodes = crowded(decided.room, queue.cells[rows])
     # Whose booking has not begun, or is over, has no nodes that could be full.
-    bits = bits | np.where(bits & OUT_OF_TIME, 0, on_nodes) if bits.any() else on_nodes
+    bits = bits | np.where(bits & OUT_OF_TIME, 0, on_nodes) if any_of(bits) else on_nodes
     if decided.waits_for:
         own = np.array([(queue.row(request), one) for request, one in decided.waits_for.items()], dtype=np.int64)
         at = np.searchsorted(rows, own[:, 0])
@@ -172,7 +172,7 @@ def _changed(snapshot: Snapshot, decided: Decided) -> Iterator[Wait]:
     if not len(rows):
         return
     numbers = numbers_of(names, _waiting_bits(snapshot, decided, rows))
-    news = np.flatnonzero(numbers != queue.cells[rows, columns.CODES])
+    news = rows_where(numbers != queue.cells[rows, columns.CODES])
     groups: dict[int, list[RequestId]] = {}
     for number, row in zip(numbers[news].tolist(), rows[news].tolist(), strict=True):
         groups.setdefault(number, []).append(queue.key(row))

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY, Grants
-from registry.axes import Ints
+from registry.axes import Ints, all_of
 from registry.ids import Seconds
 from scheduler.profile import Leaving
 
@@ -78,7 +78,7 @@ class Dues:
         """Tell whether a share may hold an amount from a moment until another beside everything promised."""
         if self._ample(row, total):
             return True
-        if not (total <= self._at(at).claimable(row)).all():
+        if not all_of(total <= self._at(at).claimable(row)):
             return False
         return self.delayed(row, total, at, ends) is None
 
@@ -92,14 +92,14 @@ class Dues:
         then = self._at(at)
         for other, amount in less:
             then.grant(other, -amount)
-        return bool((total <= then.claimable(row)).all()) and self.delayed(row, total, at, ends) is None
+        return all_of(total <= then.claimable(row)) and self.delayed(row, total, at, ends) is None
 
     def delayed(self, row: int, total: Ints, at: Seconds, ends: Seconds) -> Due | None:
         """Return the first thing promised that would lack quota if a share held an amount over its start."""
         if self._ample(row, total):
             return None
         early = sorted((due for due in self._promised if at < due.starts < ends), key=lambda due: due.starts)
-        return next((due for due in early if not (total <= self._at_start(due).claimable(row)).all()), None)
+        return next((due for due in early if not all_of(total <= self._at_start(due).claimable(row))), None)
 
     def _ample(self, row: int, total: Ints) -> bool:
         """Tell whether quotas allow it whatever has left by then: what the root lacks, the nodes lack, too."""
@@ -110,7 +110,7 @@ class Dues:
             return False
         path = structure.path_rows[row]
         needed = total if self._needed is None else self._needed + total
-        return bool((self._grants.granted[path] + needed <= structure.limit[path]).all())
+        return all_of(self._grants.granted[path] + needed <= structure.limit[path])
 
     def _at_start(self, due: Due) -> Grants:
         if due not in self._then:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY, Grants
-from registry.axes import PLACES, Bools, Ints
+from registry.axes import PLACES, Bools, Ints, any_of
 from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.arrays import NOWHERE, Spot
 from scheduler.bookings import Booking, is_over, until
@@ -51,7 +51,7 @@ class Floor:
     def __init__(self, ground: Ground, timeline: Timeline, dues: Dues, lent: tuple[Ints, Ints]) -> None:
         self.lent, self._leaving = lent
         """The sums of what elastic workers hold that were not told to leave, and of what was told before."""
-        self.lends = bool(self.lent.any() or self._leaving.any())
+        self.lends = any_of(self.lent) or any_of(self._leaving)
         """Whether anything may be had back within a notice."""
         self.ground: Final = ground
         self.timeline: Final = timeline
@@ -71,12 +71,12 @@ class Floor:
     def take_back(self, amount: Ints) -> None:
         """Know that elastic workers that hold so much altogether were told to leave in this cycle."""
         self.lent = self.lent - amount
-        self.lends = bool(self.lent.any() or self._leaving.any())
+        self.lends = any_of(self.lent) or any_of(self._leaving)
 
     def make_way(self, amount: Ints) -> None:
         """Know that guaranteed work that holds so much has to end in this cycle."""
         self._leaving = self._leaving + amount
-        self.lends = bool(self.lent.any() or self._leaving.any())
+        self.lends = any_of(self.lent) or any_of(self._leaving)
 
     def kept_for(self, request: Request) -> Kept | None:
         """Return what is set aside for a request, if anything is."""

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from registry.axes import Ints
+from registry.axes import Ints, any_of
 from registry.ids import PoolId, Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import Arrays
@@ -69,7 +69,7 @@ def _running_in(arrays: Arrays, pool: PoolId, ground: Ground, rows_of: Ints) -> 
         rows = rows[cells[rows, columns.POOL] == arrays.names.pools.of(pool)]
     cells = cells[rows]
     deadlines = cells[:, columns.DEADLINE]
-    if cells[:, columns.ENDING].any():
+    if any_of(cells[:, columns.ENDING]):
         deadlines = np.where(cells[:, columns.ENDING] == 1, _ENDING, deadlines)
     order = np.argsort(deadlines, kind="stable")
     cells = cells[order]
@@ -78,7 +78,7 @@ def _running_in(arrays: Arrays, pool: PoolId, ground: Ground, rows_of: Ints) -> 
         nodes = np.where(ground.ready[nodes], nodes, columns.NOWHERE)
     shapes, lent = cells[:, columns.SHAPE_OF_PROCESS :], cells[:, columns.LENT]
     elastic = leaving = np.zeros(arrays.axes.width, dtype=np.int64)
-    if lent.any():
+    if any_of(lent):
         elastic, leaving = (shapes[lent == one].sum(axis=0) for one in (columns.ELASTIC, columns.LEAVING))
     return Running(
         deadlines=deadlines[order],

@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 import numpy as np
 
-from registry.axes import Bools, Floats, Ints, parts
+from registry.axes import Bools, Floats, Ints, any_of, parts
 from registry.ids import PoolId, Seconds, ShareId
 from registry.resources import MILLI
 from scheduler import arrays as columns
@@ -172,7 +172,7 @@ class Standings:
     def _lift_requeued(self) -> None:
         """Give who had to make way the place of the first of its class, before it."""
         cells = self._arrays.queue.cells
-        if not cells[:, columns.REQUEUED].any():
+        if not any_of(cells[:, columns.REQUEUED]):
             return
         requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
         for one in np.unique(cells[requeued, columns.CLASS]):

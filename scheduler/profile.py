@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from registry.axes import Ints, within
+from registry.axes import Ints, all_of, any_of, rows_where, within
 from registry.ids import Seconds
 from scheduler.fitting import Crowded, Gang, Packing, place
 
@@ -45,7 +45,11 @@ class Hold:
 
     def __post_init__(self) -> None:
         """Find those nodes, once for every change that it makes."""
-        rows = np.zeros(1, dtype=np.int64) if len(self.taken) == 1 else np.flatnonzero(self.taken.any(axis=1))
+        rows = (
+            np.zeros(1, dtype=np.int64)
+            if len(self.taken) == 1
+            else rows_where(np.logical_or.reduce(self.taken, axis=1))
+        )
         object.__setattr__(self, "rows", rows)
 
 
@@ -61,7 +65,7 @@ class Timeline:
         self.free: Final = free
         self._now: Final = now
         times, nodes, shapes, here = leaving.times, leaving.nodes, leaving.shapes, leaving.nodes >= 0
-        if not here.all():
+        if not all_of(here):
             times, nodes, shapes = times[here], nodes[here], shapes[here]
         self._here: Final = times, nodes, shapes
         self._left: Final[tuple[list[int], list[Ints]]] = [0], [np.zeros_like(free)]
@@ -72,7 +76,7 @@ class Timeline:
         self._totals[0], self._totals[1:] = free.sum(axis=0), shapes
         np.cumsum(self._totals, axis=0, out=self._totals)
         differs = self._times[1:] != self._times[:-1]
-        if not differs.all():
+        if not all_of(differs):
             is_last = np.append(differs, True)
             self._times, self._totals = self._times[is_last], self._totals[is_last]
         self._holds: list[Hold] = []
@@ -115,9 +119,9 @@ class Timeline:
         starts, ends, totals = (np.array([getattr(one, name) for one in holds]) for name in ("starts", "ends", "total"))
         times = np.unique(np.concatenate((self._times, starts, ends)))
         changes = np.zeros((len(times), self.free.shape[1]), dtype=np.int64)
-        np.subtract.at(changes, np.searchsorted(times, starts), totals)
-        np.add.at(changes, np.searchsorted(times, ends), totals)
-        before = np.searchsorted(self._times, times, "right") - 1
+        np.subtract.at(changes, times.searchsorted(starts), totals)
+        np.add.at(changes, times.searchsorted(ends), totals)
+        before = self._times.searchsorted(times, "right") - 1
         self._totals = self._totals[before] + np.cumsum(changes, axis=0)
         self._times = times
         self._holds += holds
@@ -129,8 +133,8 @@ class Timeline:
     def is_overdrawn(self) -> bool:
         """Tell whether more is held of any node than it has then, or possibly so."""
         if len(self.free) == 1:
-            return bool((self._totals < 0).any())
-        return any((then < 0).any() for then in self._thens(sorted(set(self._starts))))
+            return any_of(self._totals < 0)
+        return any(any_of(then < 0) for then in self._thens(sorted(set(self._starts))))
 
     def may_come_earlier(self, hold: Hold) -> bool:
         """Tell whether sums over all nodes leave room for something held at any moment before its start, too.
@@ -143,9 +147,9 @@ class Timeline:
         begin, needed, seconds = bisect_left(times, hold.starts), hold.total.tolist(), hold.ends - hold.starts
         if not begin:
             return False
-        if not (all(map(le, needed, sums[begin - 1])) or (hold.total <= self._best(seconds)[begin - 1]).all()):
+        if not (all(map(le, needed, sums[begin - 1])) or all_of(hold.total <= self._best(seconds)[begin - 1])):
             return False
-        end = int(np.searchsorted(self._times, hold.ends, "left"))
+        end = int(self._times.searchsorted(hold.ends, "left"))
         totals = self._totals.copy()
         totals[begin:end] += hold.total
         return len(self._by_sums(hold.total, seconds, Seconds(hold.starts - 1), totals)) > 0
@@ -154,7 +158,7 @@ class Timeline:
         """Return the largest sums that last for so long, or nearly so, from any moment up to each."""
         power = seconds.bit_length() - 1
         if power not in self._lasting:
-            rows = np.searchsorted(self._times, self._times + (1 << power), "left") - np.arange(len(self._times))
+            rows = self._times.searchsorted(self._times + (1 << power), "left") - np.arange(len(self._times))
             least, step = self._totals.copy(), 1
             lasting = least.copy()
             while step <= int(rows.max()):
@@ -210,7 +214,7 @@ class Timeline:
         if len(self.free) != 1:
             return starts, np.stack([np.maximum(one, 0).sum(axis=0) for one in self._opens()])
         lowest = np.minimum.accumulate(self._totals, axis=0)
-        until = lowest[np.searchsorted(self._times, starts, "left")]
+        until = lowest[self._times.searchsorted(starts, "left")]
         return starts, np.concatenate((self.free, until))
 
     def earliest(
@@ -243,9 +247,9 @@ class Timeline:
 
     def _has_room(self, total: Ints, at: Seconds, seconds: int) -> bool:
         """Tell whether the sum over all nodes is enough from a moment on for so long."""
-        begin = int(np.searchsorted(self._times, at, "right")) - 1
-        end = int(np.searchsorted(self._times, at + seconds, "left"))
-        return bool(within(total, self._totals[begin : max(end, begin + 1)]).all())
+        begin = int(self._times.searchsorted(at, "right")) - 1
+        end = int(self._times.searchsorted(at + seconds, "left"))
+        return all_of(within(total, self._totals[begin : max(end, begin + 1)]))
 
     def _first_moments(self, gang: Gang, seconds: int, until: Seconds | None) -> Iterator[Seconds]:
         """Yield moments at which the gang fits, the first one first; those in between are not gone through twice."""
@@ -265,7 +269,7 @@ class Timeline:
 
     def _by_sums(self, total: Ints, seconds: int, until: Seconds | None, totals: Ints) -> Ints:
         """Return the moments from which the sum over all nodes is enough for so long."""
-        stop = len(self._times) if until is None else int(np.searchsorted(self._times, until, "right"))
+        stop = len(self._times) if until is None else int(self._times.searchsorted(until, "right"))
         enough = within(total, totals)
         first = int(enough.argmax())
         if first >= stop or not enough[first]:
@@ -277,7 +281,7 @@ class Timeline:
         next_bad = np.where(enough, count, np.arange(count))[::-1]
         next_bad = np.minimum.accumulate(next_bad)[::-1][first:stop]
         moments = self._times[first:stop]
-        return np.asarray(moments[next_bad >= np.searchsorted(self._times, moments + seconds, "left")])
+        return np.asarray(moments[next_bad >= self._times.searchsorted(moments + seconds, "left")])
 
     def _runs(self, moments: Ints, seconds: int) -> Iterable[Ints]:
         """Cut moments where something is held, at its start and so long before: within a run room only grows."""
@@ -294,10 +298,10 @@ class Timeline:
     def open_from(self, at: Seconds, ends: Seconds) -> Ints:
         """Return what each node has free all the time from a moment until another."""
         if len(self.free) == 1:
-            begin = int(np.searchsorted(self._times, at, "right")) - 1
+            begin = int(self._times.searchsorted(at, "right")) - 1
             if not (self._holds or self._early):
                 return self._totals[begin : begin + 1].copy()
-            end = int(np.searchsorted(self._times, ends, "left"))
+            end = int(self._times.searchsorted(ends, "left"))
             return np.asarray(self._totals[begin : max(end, begin + 1)].min(axis=0)[None])
         free = self._free_at(at)
         first, last = bisect_left(self._starts, at), bisect_left(self._starts, ends)
@@ -308,11 +312,11 @@ class Timeline:
     def could_hold(self, hold: Hold) -> bool:
         """Tell whether an amount of each node is there all the time from a moment until another."""
         if len(self.free) == 1:
-            return bool((hold.taken <= np.maximum(self.open_from(hold.starts, hold.ends), 0)).all())
+            return all_of(hold.taken <= np.maximum(self.open_from(hold.starts, hold.ends), 0))
         rows, needed = hold.rows, hold.taken[hold.rows]
         first, last = bisect_left(self._starts, hold.starts), bisect_left(self._starts, hold.ends)
         thens = self._thens(sorted(set(self._starts[first:last])))
-        return all((needed <= np.maximum(then[rows], 0)).all() for then in (self._free_at(hold.starts), *thens))
+        return all(all_of(needed <= np.maximum(then[rows], 0)) for then in (self._free_at(hold.starts), *thens))
 
     def _free_at(self, at: Seconds) -> Ints:
         """Return what each node has free at a moment, for looking at it at once."""
@@ -347,7 +351,7 @@ class Timeline:
                 _, sign, hold = changes[done]
                 changed[hold.rows] += sign * hold.taken[hold.rows]
                 done += 1
-            result.append(changed + self._what_left(int(np.searchsorted(self._here[0], at, "right"))))
+            result.append(changed + self._what_left(int(self._here[0].searchsorted(at, "right"))))
         return result
 
     def _what_left(self, count: int) -> Ints:
@@ -384,7 +388,7 @@ class Timeline:
 
     def _cut(self, at: Seconds) -> int:
         """Return the row of a moment, which begins a step from now on."""
-        row = int(np.searchsorted(self._times, at, "left"))
+        row = int(self._times.searchsorted(at, "left"))
         if row == len(self._times) or self._times[row] != at:
             times, totals = self._times, self._totals
             self._times = np.concatenate((times[:row], (at,), times[row:]))

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY, Grants
-from registry.axes import Bools, Ints, within
+from registry.axes import Bools, Ints, all_of, any_of, rows_where, within
 from registry.ids import PoolId, RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import SHARE_FULL, maybe_fits, stopped
@@ -66,9 +66,9 @@ class Reclaims:
         """
         result = maybe_fits(self._room, cells)
         for may in (self._stops.could_suffice, self._may_go_first):
-            if result.all():
+            if all_of(result):
                 break
-            rest = np.flatnonzero(~result)
+            rest = rows_where(~result)
             result[rest] = may(cells[rest])
         return result
 
@@ -88,7 +88,7 @@ class Reclaims:
     def _may_go_first(self, cells: Ints) -> Bools:
         """Tell who could start, or be promised a start, if nothing were promised to weaker claims."""
         result, owned = np.zeros(len(cells), dtype=bool), self._recalls.is_owned(cells)
-        if not owned.any():
+        if not any_of(owned):
             return result
         room, names = self._room, self._room.arrays.names
         for number in np.unique(cells[:, columns.SPOT]):
@@ -96,7 +96,7 @@ class Reclaims:
             floor = room.floor(spot)
             if spot[1] is not None or floor.closed or not floor.kept:
                 continue
-            at = np.flatnonzero(owned & (cells[:, columns.SPOT] == number))
+            at = rows_where(owned & (cells[:, columns.SPOT] == number))
             if not len(at):
                 continue
             strong = [one for one in floor.kept if self.claim(one.request, room.gang(one.request)) <= Claim.GUARANTEED]
@@ -113,7 +113,7 @@ class Reclaims:
         bits = stopped(self._room, rows)
         if not self._room.arrays.structure.withholds_any:
             return bits
-        full = np.flatnonzero(bits == SHARE_FULL)
+        full = rows_where(bits == SHARE_FULL)
         if len(full):
             bits, cells = bits.copy(), self._room.arrays.queue.cells[rows[full]]
             bits[full[~self._withheld_for_good(cells)]] = 0
@@ -182,7 +182,7 @@ class Reclaims:
         grants, lent = room.grants.copy(), cells_of_lent(room)
         self._give_back(grants, lent)
         withheld = grants.withheld(rows, cells[:, columns.TOTAL :])
-        still = np.flatnonzero(withheld)
+        still = rows_where(withheld)
         still = still[self._stops.could_suffice(cells[still])] if len(still) else still
         if len(still):
             self._give_back(grants, self._stops.cells_of_stoppable())

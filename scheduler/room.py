@@ -11,7 +11,7 @@ import numpy as np
 
 from quotas.grants import NOBODY
 from quotas.rates import card_at, price
-from registry.axes import PLACES, Ints
+from registry.axes import PLACES, Ints, all_of, any_of, rows_where
 from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import CLASSES, Priced, Spot, shape_of
@@ -83,7 +83,7 @@ class Room:
         queue = self.arrays.queue
         if not len(queue):
             return False
-        classes = np.flatnonzero(np.bincount(queue.cells[queue.alive(), columns.CLASS]))
+        classes = rows_where(np.bincount(queue.cells[queue.alive(), columns.CLASS]))
         rules = [self.policy.classes[CLASSES[number]] for number in classes.tolist()]
         is_free = all(rule.takes_all for rule in rules)
         least = min(rule.most_per_person for rule in rules)
@@ -343,7 +343,7 @@ class Room:
     def has_quota(self, request: Request, amount: Ints, ends: Seconds) -> bool:
         """Tell whether quotas and the share of its class let a request have so much more from now until it ends."""
         row = self.grants.row(request.project, request.pool)
-        if row == NOBODY or not (amount <= self.grants.claimable(row)).all():
+        if row == NOBODY or not all_of(amount <= self.grants.claimable(row)):
             return False
         fits = self.rule_of(request).takes_all or not exceeds(amount, self.left_to_class(self.promised, request))
         return fits and self.floor_for(request).dues.delayed(row, amount, self.now, ends) is None
@@ -385,4 +385,4 @@ def exceeds(amount: Ints, limit: Ints) -> bool:
     """Tell whether an amount has more of any resource than a limit that says nothing of places."""
     beyond = amount > limit
     beyond[PLACES] = False
-    return bool(beyond.any())
+    return any_of(beyond)

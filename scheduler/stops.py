@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY
-from registry.axes import Bools, Ints, within
+from registry.axes import Bools, Ints, any_of, rows_where, within
 from registry.ids import PoolId, RequestId, Seconds, ShareId
 from scheduler import arrays as columns
 from scheduler.arrays import CLASSES
@@ -62,12 +62,12 @@ class Stops:
 
     def _suffices(self, cells: Ints, result: Bools) -> Bools:
         """Tell for whom of those with a strong claim what could end would be enough."""
-        if not result.any():
+        if not any_of(result):
             return result
         urgent, total = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT), cells[:, columns.TOTAL :]
         for number in np.unique(cells[result, columns.POOL]):
             pool = self._room.arrays.names.pools.key(int(number))
-            some, asks = self._in(pool), np.flatnonzero(result & (cells[:, columns.POOL] == number))
+            some, asks = self._in(pool), rows_where(result & (cells[:, columns.POOL] == number))
             room = self.at_best(pool)
             for asking, there in (
                 (asks[urgent[asks]], ~some.stopped),

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import numpy as np
 
-from registry.axes import Bools, Floats, Ints
+from registry.axes import Bools, Floats, Ints, rows_where
 
 Name = str | tuple[str | int, ...]
 """What a row stands for: it has an order."""
@@ -43,7 +43,7 @@ class Table(Generic[K]):
 
     def alive(self) -> Ints:
         """Return the numbers of the rows that stand for something, for reading only."""
-        return self.found("alive", (), lambda: np.flatnonzero(self.cells[:, ALIVE]))
+        return self.found("alive", (), lambda: rows_where(self.cells[:, ALIVE]))
 
     def key(self, row: int) -> K:
         """Return what a row stands for."""
