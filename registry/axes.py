@@ -66,6 +66,13 @@ def all_of(flags: Bools) -> bool:
     return bool(np.count_nonzero(flags) == flags.size)
 
 
+def exceeds(amount: Ints, limit: Ints) -> bool:
+    """Tell whether an amount has more of any resource than a limit that says nothing of places."""
+    beyond = amount > limit
+    beyond[PLACES] = False
+    return any_of(beyond)
+
+
 def rows_where(flags: Ints | Bools) -> Ints:
     """Return where one row of numbers is not zero: `np.flatnonzero` without what that costs for a few."""
     return flags.nonzero()[0]

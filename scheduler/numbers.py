@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from quotas.reasons import NoCredit, NoShare, ShareFull
+from registry.axes import exceeds
 from registry.ids import Seconds
 from registry.resources import names
 from scheduler.fitting import Crowded, place
@@ -24,7 +25,7 @@ from scheduler.reasons import (
     WouldDelayReserved,
 )
 from scheduler.requests import Promise, Request
-from scheduler.room import Room, exceeds
+from scheduler.room import Room
 
 
 def reasons_in_numbers(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 import numpy as np
 
@@ -65,9 +66,15 @@ class Standings:
             self._count_days()
             self._count_running()
             self._factors: Floats = self._factors_of(np.arange(len(self._entitled)))
-        self._scores: Final[Floats] = self.scores(self._arrays.queue.cells)
-        self._overdue: Final[Bools] = self.overdue(self._arrays.queue.cells)
-        self._lift_requeued()
+
+    @cached_property
+    def _first(self) -> tuple[Floats, Bools]:
+        """Return the score of each row of the queue, and whether it is overdue, before this cycle used anything."""
+        cells = self._arrays.queue.cells
+        scores, overdue = self.scores(cells), self.overdue(cells)
+        if any_of(cells[:, columns.REQUEUED]):
+            _lift_requeued(cells, scores, overdue)
+        return scores, overdue
 
     @property
     def _looks_at_use(self) -> bool:
@@ -75,12 +82,15 @@ class Standings:
 
     def fell(self, row: Ints) -> bool:
         """Tell whether a pending request, a row of the queue, ranks lower than before: its people got something."""
+        if not self._fell:
+            return False
         return not self._fell.isdisjoint((int(row[columns.SHARE]), int(row[columns.INSTITUTION])))
 
     def use(self, request: Request, amount: Ints, seconds: int) -> None:
         """Count an amount held for a time as used by the request's project and institution."""
         if not self._looks_at_use:
             return
+        _ = self._first  # Found before anything was used.
         names = self._arrays.names
         used = np.rint(parts(amount, self._wholes[names.pools.of(request.pool)]) * seconds)
         for share in (ShareId(request.institution), ShareId(request.project)):
@@ -98,24 +108,26 @@ class Standings:
 
     def order_of(self, rows: Ints) -> list[int]:
         """Return pending requests, rows of the queue, in their order; who is overdue goes by time alone."""
-        cells, overdue = self._arrays.queue.cells[rows], self._overdue[rows]
-        scores = np.where(overdue, 0.0, -self._scores[rows])
-        return self._arrays.queue.sorted(
-            rows, (cells[:, columns.SUBMITTED], cells[:, columns.REQUEUED] == 0, scores, ~overdue)
-        )
+        if len(rows) <= 1:
+            return cast(list[int], rows.tolist())
+        cells, (scores, overdue) = self._arrays.queue.cells, self._first
+        submitted, is_new = cells[:, columns.SUBMITTED][rows], cells[:, columns.REQUEUED][rows] == 0
+        overdue = overdue[rows]
+        return self._arrays.queue.sorted(rows, (submitted, is_new, np.where(overdue, 0.0, -scores[rows]), ~overdue))
 
     def ranks_of(self, rows: Ints) -> Floats:
         """Return a number for pending requests, rows of the queue, by which the larger goes first, overdue or not."""
-        return np.asarray(np.where(self._overdue[rows], np.inf, self._scores[rows]))
+        scores, overdue = self._first
+        return np.asarray(np.where(overdue[rows], np.inf, scores[rows]))
 
     def place_before(self, row: int) -> Place:
         """Return the place of a row of the queue in the order before anything was used in this cycle."""
-        return self._place(row, float(self._scores[row]))
+        return self._place(row, float(self._first[0][row]))
 
     def place(self, row: int) -> Place:
         """Return the place of a row of the queue as it is by now."""
         cells = self._arrays.queue.cells[[row]]
-        return self._place(row, float(self._scores[row] if cells[0, columns.REQUEUED] else self.scores(cells)[0]))
+        return self._place(row, float(self._first[0][row] if cells[0, columns.REQUEUED] else self.scores(cells)[0]))
 
     def rank(self, request: Request) -> Rank:
         """Return the factors of a pending request's place."""
@@ -164,21 +176,10 @@ class Standings:
         return np.asarray(np.where(cells[:, columns.GROWS] == 1, -_FAR_OFF - area, -since))
 
     def _place(self, row: int, score: float) -> Place:
-        overdue, queue = bool(self._overdue[row]), self._arrays.queue
+        overdue, queue = bool(self._first[1][row]), self._arrays.queue
         cells = queue.cells[row]
         is_new = not cells[columns.REQUEUED]
         return not overdue, 0.0 if overdue else -score, is_new, int(cells[columns.SUBMITTED]), queue.key(row)
-
-    def _lift_requeued(self) -> None:
-        """Give who had to make way the place of the first of its class, before it."""
-        cells = self._arrays.queue.cells
-        if not any_of(cells[:, columns.REQUEUED]):
-            return
-        requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
-        for one in np.unique(cells[requeued, columns.CLASS]):
-            own = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLASS] == one)
-            self._scores[own & requeued] = self._scores[own].max()
-            self._overdue[own & requeued] = self._overdue[own].any()
 
     def _fair_shares(self, cells: Ints) -> Floats:
         if not self._looks_at_use:
@@ -236,3 +237,12 @@ def length_scores(policy: Policy, walltimes: Sequence[int] | Ints) -> Floats:
 def size_scores(cores: Sequence[int] | Floats) -> Floats:
     """Return what is lost of a score for being large."""
     return np.asarray(-np.log2(np.log2(1 + np.maximum(cores, 1.0))))
+
+
+def _lift_requeued(cells: Ints, scores: Floats, overdue: Bools) -> None:
+    """Give who had to make way the place of the first of its class, before it."""
+    requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
+    for one in np.unique(cells[requeued, columns.CLASS]):
+        own = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLASS] == one)
+        scores[own & requeued] = scores[own].max()
+        overdue[own & requeued] = overdue[own].any()

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY
-from registry.axes import PLACES, PLENTY, Bools, Ints, within
+from registry.axes import PLACES, PLENTY, Bools, Ints, exceeds, within
 from registry.ids import InstitutionId, PoolId, RequestId, Seconds, ShareId
 from scheduler import arrays as columns
 from scheduler.arrays import CLASSES
@@ -23,7 +23,7 @@ from scheduler.lent import Lent, cells_of_lent, held_by_lent, lent_in, released
 from scheduler.plan import Claim, Shrink
 from scheduler.profile import Hold
 from scheduler.requests import Request, RequestClass
-from scheduler.room import Room, exceeds
+from scheduler.room import Room
 from scheduler.scaling import spared_milliseconds
 from scheduler.vacating import Vacating
 

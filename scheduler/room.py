@@ -11,7 +11,7 @@ import numpy as np
 
 from quotas.grants import NOBODY
 from quotas.rates import card_at, price
-from registry.axes import PLACES, Ints, all_of, any_of, rows_where
+from registry.axes import Ints, all_of, exceeds, rows_where
 from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import CLASSES, Priced, Spot, shape_of
@@ -49,18 +49,28 @@ class Room:
         self.arrays: Final = snapshot.arrays
         self.grants: Final = snapshot.arrays.grants()
         self.wholes: Final = snapshot.arrays.wholes()
-        self.most_per_person: Final = np.array([self.policy.classes[one].most_per_person for one in CLASSES])
-        self.share_percent: Final = np.array([self.policy.classes[one].share_percent for one in CLASSES])
         self.held: Final = Holdings(snapshot, now)
         # With what is set aside for protected starts: it is nobody else's, and nobody's yet.
         self.promised: Final = Holdings(snapshot, now)
         card = card_at(snapshot.rate_cards.values(), now)
         self._prices: Final = snapshot.arrays.names.prices_by(card, self.policy.classes)
         self._floors: dict[Spot, Floor] = {}
+        self._gangs: dict[int, tuple[Request, Gang]] = {}
+        self._price_of: dict[int, tuple[Request, MicroCredits]] = {}
         self.stopped_by: Ints | None = None
         """What else than nodes stops each row of the queue, once it was asked and while nothing can change it."""
         self.decisions = 0
         """How often something was taken or kept: until then what was found out stays true."""
+
+    @cached_property
+    def most_per_person(self) -> Ints:
+        """Return by class how many requests of one person may run at once."""
+        return np.array([self.policy.classes[one].most_per_person for one in CLASSES])
+
+    @cached_property
+    def share_percent(self) -> Ints:
+        """Return by class which part of a pool it may hold."""
+        return np.array([self.policy.classes[one].share_percent for one in CLASSES])
 
     @property
     def prices(self) -> Ints:
@@ -83,7 +93,7 @@ class Room:
         queue = self.arrays.queue
         if not len(queue):
             return False
-        classes = rows_where(np.bincount(queue.cells[queue.alive(), columns.CLASS]))
+        classes = rows_where(np.bincount(queue.cells[:, columns.CLASS][queue.alive()]))
         rules = [self.policy.classes[CLASSES[number]] for number in classes.tolist()]
         is_free = all(rule.takes_all for rule in rules)
         least = min(rule.most_per_person for rule in rules)
@@ -153,8 +163,13 @@ class Room:
         return self.policy.order is not Order.SCORE and self.may_promise_on(floor)
 
     def gang(self, request: Request) -> Gang:
-        """Return what is placed of a request together."""
-        return self.arrays.gang(self.arrays.names.shapes.of(shape_of(request)))
+        """Return what is placed of a request together, found by its shape once for each request."""
+        known = self._gangs.get(id(request))
+        if known is None:
+            # The request is remembered with it: its identity is nobody else's as long as it is there.
+            gang = self.arrays.gang(self.arrays.names.shapes.of(shape_of(request)))
+            known = self._gangs[id(request)] = request, gang
+        return known[1]
 
     def would_end(self, request: Request) -> Seconds:
         """Return when a request that starts now is gone at the latest."""
@@ -330,9 +345,12 @@ class Room:
 
     def price(self, request: Request) -> MicroCredits:
         """Return what a request would cost if it started now and ran for its whole time."""
-        priced = Priced(shape_of(request), request.walltime_seconds, request.request_class)
-        number = self.arrays.names.priced.of(priced)
-        return MicroCredits(int(self.prices[number]))
+        known = self._price_of.get(id(request))
+        if known is None:
+            priced = Priced(shape_of(request), request.walltime_seconds, request.request_class)
+            number = self.arrays.names.priced.of(priced)
+            known = self._price_of[id(request)] = request, MicroCredits(int(self.prices[number]))
+        return known[1]
 
     def left_to_class(self, holdings: Holdings, request: Request) -> Ints:
         """Return what a request's class may still take of its pool."""
@@ -379,10 +397,3 @@ class Room:
         for holdings in (self.held, self.promised):
             holdings.grant(request, taken.total)
             holdings.hold(request, allocation, hold)
-
-
-def exceeds(amount: Ints, limit: Ints) -> bool:
-    """Tell whether an amount has more of any resource than a limit that says nothing of places."""
-    beyond = amount > limit
-    beyond[PLACES] = False
-    return any_of(beyond)

@@ -49,6 +49,7 @@ class Turns:
             rows = rows[others[rows]]
         if len(rows):
             rows = rows[self._hopeful(rows)]
+        if len(rows) > 1:
             rows = np.array(self._standings.order_of(rows), dtype=np.int64)
         self._rows: Ints = rows
         self._at = 0
