@@ -1,6 +1,7 @@
 """One cycle's decision: every pending request gets a placement or all the reasons why it waits."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -9,13 +10,13 @@ from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopped
 from scheduler.displacing import displaced
-from scheduler.elastic import asked_next, share_out
+from scheduler.elastic import anybody_may_want, asked_next, share_out
 from scheduler.evacuation import evacuate
 from scheduler.fitting import Packing
 from scheduler.foreseeing import with_estimates
 from scheduler.leveling import level
 from scheduler.owners import call_back
-from scheduler.plan import Plan, PromiseChange, Wait
+from scheduler.plan import Growth, Plan, PromiseChange, Wait
 from scheduler.policy import Order
 from scheduler.promising import (
     Decided,
@@ -50,12 +51,9 @@ def decide_and_foresee(snapshot: Snapshot, now: Seconds) -> Plan:
 
 def _plan(snapshot: Snapshot, decided: Decided, now: Seconds) -> Plan:
     waits = tuple(_changed(snapshot, decided))
-    placed = [placement.request for placement in decided.placements]
     ending = tuple(displaced(snapshot, now))
     apart = decided.reclaims.giving_up | {request.id for request in ending}
-    growths = tuple(share_out(decided.room, apart, asked_next(placed)))
-    call_back(decided.room, decided.reclaims, growths)
-    level(decided.room, decided.reclaims, growths, apart | decided.reclaims.giving_up, asked_next(placed))
+    growths = _grow(decided, apart) if anybody_may_want(snapshot) else ()
     shrinks = tuple(decided.reclaims.shrinks())
     busy = {growth.request.id for growth in growths} | decided.reclaims.giving_up | apart
     return Plan(
@@ -69,6 +67,16 @@ def _plan(snapshot: Snapshot, decided: Decided, now: Seconds) -> Plan:
         waits=waits,
         overtaking=_overtaking(snapshot, decided, waits),
     )
+
+
+def _grow(decided: Decided, apart: AbstractSet[RequestId]) -> tuple[Growth, ...]:
+    """Give workers to running clusters that want more, and take back or pass on what they may have of others."""
+    room, reclaims = decided.room, decided.reclaims
+    later = asked_next([placement.request for placement in decided.placements])
+    growths = tuple(share_out(room, apart, later))
+    call_back(room, reclaims, growths)
+    level(room, reclaims, growths, apart | reclaims.giving_up, later)
+    return growths
 
 
 def answer(snapshot: Snapshot, now: Seconds) -> Decided:
@@ -153,11 +161,10 @@ def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
     # Whose booking has not begun, or is over, has no nodes that could be full.
     bits = bits | np.where(bits & OUT_OF_TIME, 0, on_nodes) if any_of(bits) else on_nodes
     if decided.waits_for:
-        own = np.array([(queue.row(request), one) for request, one in decided.waits_for.items()], dtype=np.int64)
-        at = np.searchsorted(rows, own[:, 0])
-        here = at < len(rows)
-        here[here] = rows[at[here]] == own[here, 0]
-        bits[at[here]] = own[here, 1]
+        of_all = np.zeros(len(queue.cells), dtype=np.int64)
+        of_all[rows] = bits
+        of_all[[queue.row(request) for request in decided.waits_for]] = list(decided.waits_for.values())
+        bits = of_all[rows]
     return np.asarray(bits)
 
 

@@ -46,8 +46,6 @@ def share_out(room: Room, apart: Collection[RequestId], later: Collection[Spende
     (`scheduler.leveling`). A cluster that cannot be given one more is not asked again, and those `apart` and of
     institutions that are asked `later` are not asked at all. What is given only ever raises an institution's part.
     """
-    if not anybody_may_want(room.snapshot):
-        return
     households = {one.name(room): one for one in _households(room, apart)}
     queue = [(one.satisfaction(room), name, one) for name, one in households.items() if name[:2] not in later]
     heapq.heapify(queue)

@@ -10,7 +10,7 @@ import numpy as np
 
 from quotas.claims import Level, beyond_limits
 from quotas.reasons import BeyondLimit, NoShare
-from registry.axes import PLENTY, Axes, Ints
+from registry.axes import PLENTY, Axes, Ints, all_of
 from registry.centers import Node
 from registry.resources import Resources, names, total
 from scheduler.policy import ClassRule
@@ -65,8 +65,10 @@ class Packing:
     workers: tuple[tuple[int, int], ...]
 
     def taken(self, gang: Gang, like: Ints) -> Ints:
-        """Return what the packing takes of each node, as a table `like` that of the nodes."""
-        taken = np.zeros_like(like)
+        """Return what the packing takes of each node, as a table `like` that of the nodes; for reading only."""
+        if len(like) == 1:
+            return gang.total[None]
+        taken = np.zeros(like.shape, dtype=np.int64)
         taken[self.head] += gang.head
         for row, count in self.workers:
             taken[row] += gang.worker * count
@@ -129,9 +131,9 @@ def _place_on_one(gang: Gang, free: Ints) -> Packing | Crowded:
 
     In Python's own numbers, for which so few of them are faster.
     """
-    total, head, has = gang.total.tolist(), gang.head.tolist(), free.tolist()
-    if all(map(le, total, has)):
+    if all_of(gang.total <= free):
         return Packing(0, ((0, gang.count),) if gang.count else ())
+    head, has = gang.head.tolist(), free.tolist()
     holds_head = all(map(le, head, has))
     left = map(sub, has, head) if holds_head else has
     room = min(max(one // needed, 0) for one, needed in zip(left, gang.worker.tolist(), strict=True) if needed)

@@ -13,7 +13,6 @@ from scheduler.arrays import Spot
 from scheduler.clusters import LAST_ORDINAL, Part
 from scheduler.elastic import (
     Spender,
-    anybody_may_want,
     expected_seconds,
     fractions,
     sharing,
@@ -41,8 +40,6 @@ def level(
     anything who is `apart` or of an institution that is asked `later`; nobody gives up anything who was given
     something, and nothing moves to who could not be given it.
     """
-    if not anybody_may_want(room.snapshot):
-        return
     cells = room.arrays.running.cells
     has = with_growths(room, growths)
     hungry = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLOSING] == 0) & (cells[:, columns.WANTED] > has)

@@ -9,7 +9,7 @@ from quotas.grants import NOBODY
 from registry.axes import PLACES, PLENTY, Ints
 from registry.ids import PoolId, RequestId
 from scheduler import arrays as columns
-from scheduler.elastic import anybody_may_want, with_growths, work_left
+from scheduler.elastic import with_growths, work_left
 from scheduler.fitting import times
 from scheduler.plan import Growth
 from scheduler.reclaim import Reclaims
@@ -22,8 +22,6 @@ def call_back(room: Room, reclaims: Reclaims, growths: Sequence[Growth]) -> None
     In the order in which workers are shared out, and only as many as will find a place. Nobody is held to it: once the
     others have left, those who hold the least of their own are given first.
     """
-    if not anybody_may_want(room.snapshot):
-        return
     cells = room.arrays.running.cells
     has = with_growths(room, growths)
     given = Counter({growth.request.id: len(growth.processes) for growth in growths})

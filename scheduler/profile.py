@@ -86,9 +86,9 @@ class Timeline:
         self._then: dict[Seconds, Ints] = {}
         self._until: list[Ints] = []
         self._steps: tuple[list[int], list[list[int]]] | None = None
+        self._by_starts: tuple[Ints, Ints] | None = None
         self._lasting: dict[int, Ints] = {}
         self._placed: dict[tuple[int, int], tuple[Gang, Packing | Crowded]] = {}
-        self._placed_at_once: dict[int, tuple[Gang, Packing | Crowded]] = {}
 
     @property
     def promised(self) -> tuple[Hold, ...]:
@@ -99,7 +99,7 @@ class Timeline:
         """Take an amount of each node from now until it is gone."""
         begun = Hold(self._now, ends, taken, total)
         self.free[...] -= taken
-        self._placed_at_once.clear()
+        self._placed.clear()
         self._change(begun, -1)
         self._begun.append(begun)
 
@@ -191,14 +191,9 @@ class Timeline:
         """
         if len(self.free) == 1:
             return place(gang, self.open_until(ends))
-        # The gang is remembered with it: its identity is nobody else's as long as it is there.
-        before = bisect_left(self._starts, ends)
-        if not before:
-            if id(gang) not in self._placed_at_once:
-                self._placed_at_once[id(gang)] = gang, place(gang, self.free)
-            return self._placed_at_once[id(gang)][1]
-        alike = id(gang), before
+        alike = id(gang), bisect_left(self._starts, ends)
         if alike not in self._placed:
+            # The gang is remembered with it: its identity is nobody else's as long as it is there.
             self._placed[alike] = gang, place(gang, self.open_until(ends))
         return self._placed[alike][1]
 
@@ -208,14 +203,18 @@ class Timeline:
         The first sum is of what is free whatever is held, the next of what may be taken beyond the first of the
         starts, and so on.
         """
+        if self._by_starts is None:
+            self._by_starts = self._open_by_starts()
+        return self._by_starts
+
+    def _open_by_starts(self) -> tuple[Ints, Ints]:
         starts = np.array(sorted(set(self._starts)), dtype=np.int64)
         if len(self.free) == 1 and not len(starts):
             return starts, self.free
         if len(self.free) != 1:
             return starts, np.stack([np.maximum(one, 0).sum(axis=0) for one in self._opens()])
         lowest = np.minimum.accumulate(self._totals, axis=0)
-        until = lowest[self._times.searchsorted(starts, "left")]
-        return starts, np.concatenate((self.free, until))
+        return starts, np.concatenate((self.free, lowest[self._times.searchsorted(starts)]))
 
     def earliest(
         self, gang: Gang, seconds: int, *, until: Seconds | None = None, allows: Callable[[Seconds], bool]
@@ -382,8 +381,9 @@ class Timeline:
 
     def _forget(self) -> None:
         """Forget what was worked out of how things were."""
-        self._until, self._steps = [], None
-        self._placed.clear()
+        self._until, self._steps, self._by_starts = [], None, None
+        # Who is gone before anything is held goes where it would have gone.
+        self._placed = {alike: placed for alike, placed in self._placed.items() if not alike[1]}
         self._lasting.clear()
 
     def _cut(self, at: Seconds) -> int:

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from registry.axes import Bools, Ints
+from registry.axes import Bools, Ints, all_of, rows_where
 from scheduler import arrays as columns
 from scheduler.blocking import may_be_free
 from scheduler.fitting import Packing
@@ -151,12 +151,21 @@ class Turns:
     def _hopeful(self, rows: Ints) -> Bools:
         """Tell which rows nothing but nodes stops, and those, too, only if a promise could be had."""
         hopeful = ~self._is_given_up(rows)
-        hopeful[hopeful] = self._reclaims.stopped(rows[hopeful]) == 0
-        hopeful[hopeful] = self._reclaims.maybe_fits(self._cells[rows[hopeful]])
+        for may in (self._may_start, self._may_fit):
+            if all_of(hopeful):
+                hopeful = may(rows)
+            else:
+                hopeful[hopeful] = may(rows[hopeful])
         if self._latest:
-            own = np.flatnonzero(self._have_latest(rows))
+            own = rows_where(self._have_latest(rows))
             hopeful[own] = may_be_free(self._room, self._cells[rows[own]])
         return hopeful
+
+    def _may_start(self, rows: Ints) -> Bools:
+        return np.asarray(self._reclaims.stopped(rows) == 0)
+
+    def _may_fit(self, rows: Ints) -> Bools:
+        return self._reclaims.maybe_fits(self._cells[rows])
 
     def _look_again(self) -> None:
         """Leave out who has become hopeless, of those whose rank fell, too."""
