@@ -217,26 +217,41 @@ def _before_weaker(
     for one in weaker:
         decided.let_go(one)
     found = find()
-    if found is not None:
-        _start_or_keep(decided, request, gang, found)
+    if found is None:
+        for one in weaker:
+            _keep_again(decided, one)
+        return False
+    _start_or_keep(decided, request, gang, found)
     for one in weaker:
         again = _set_aside(decided, one.request, one.promise)
         if again is None or again.starts > one.starts:
             decided.broken[one.request.id] = Cause.URGENT if claim is Claim.URGENT else Cause.OWNER
-    return found is not None
+    return True
+
+
+def _keep_again(decided: Decided, kept: Kept) -> None:
+    """Set aside again what was let go in vain: nobody has taken anything since, so that all of it is still there."""
+    room, request = decided.room, kept.request
+    soon = room.is_soon(room.floor_for(request), kept.starts)
+    again = kept if soon == kept.soon else replace(kept, soon=soon)
+    decided.keep(room.set_aside(again), _keeps_waiting_for(decided, request, room.gang(request)))
 
 
 def keep(
     decided: Decided, request: Request, gang: Gang, first: tuple[Seconds, Packing], aim: Seconds | None = None
 ) -> Kept:
     """Promise a request a start, a latest one if it has an aim, and know what it waits for until then."""
-    room = decided.room
+    bits = _keeps_waiting_for(decided, request, gang)
+    return decided.keep(decided.room.keep(request, gang, first, aim), bits)
+
+
+def _keeps_waiting_for(decided: Decided, request: Request, gang: Gang) -> int:
+    """Return the bits of what keeps a request from starting now that is promised a start."""
     if decided.reclaims.is_short_of_quota(request):
-        bits = SHARE_FULL
-    else:
-        fits = isinstance(room.floor_for(request).timeline.place(gang, room.now), Packing)
-        bits = WOULD_DELAY if fits else NODES_FULL
-    return decided.keep(room.keep(request, gang, first, aim), bits)
+        return SHARE_FULL
+    room = decided.room
+    fits = isinstance(room.floor_for(request).timeline.place(gang, room.now), Packing)
+    return WOULD_DELAY if fits else NODES_FULL
 
 
 def promise_latest_starts(decided: Decided) -> None:
