@@ -53,6 +53,8 @@ _CODES: Final = (
     OthersFirst.code,
 )
 """In the order in which reasons are told: bit n stands for the n-th."""
+_MANY: Final = 1024
+"""Of more requests than these the rows are dear to copy."""
 _BIT: Final = {code: 1 << number for number, code in enumerate(_CODES)}
 OUT_OF_TIME: Final = _BIT[BookingNotBegun.code] | _BIT[BookingOver.code]
 SHARE_FULL: Final = _BIT[ShareFull.code]
@@ -83,7 +85,9 @@ def stopped(room: Room, rows: Ints) -> Ints:
     Found out once for the whole queue where nothing that is decided can change it.
     """
     if room.is_tight:
-        return _stopped(room, room.arrays.queue.cells[rows])
+        cells = room.arrays.queue.cells
+        # Most of a long queue is not copied first.
+        return _stopped(room, cells)[rows] if 2 * len(rows) > len(cells) > _MANY else _stopped(room, cells[rows])
     if room.stopped_by is None:
         room.stopped_by = hindered(room, room.arrays.queue.cells)
     return np.asarray(room.stopped_by[rows])
@@ -152,79 +156,83 @@ def _lacking_credit(room: Room, cells: Ints) -> Ints:
     return np.where(poor, _BIT[NoCredit.code], np.where(then, _BIT[SetAside.code], 0))
 
 
-def crowded(room: Room, cells: Ints) -> Ints:
-    """Return for each pending request, one row of the queue each, what on the nodes stops it."""
-    bits = np.zeros(len(cells), dtype=np.int64)
-    for floor, of in _by_spot(room, cells):
-        bits[of] = _crowded(room, floor, cells[of])
+def crowded(room: Room, rows: Ints) -> Ints:
+    """Return for each pending request, by its row of the queue, what on the nodes stops it."""
+    bits = np.zeros(len(rows), dtype=np.int64)
+    for floor, of in _by_spot(room, rows):
+        bits[of] = _crowded(room, floor, rows[of])
     return bits
 
 
-def maybe_fits(room: Room, cells: Ints) -> Bools:
+def maybe_fits(room: Room, rows: Ints) -> Bools:
     """Tell who could start, or be promised a start, as far as sums over nodes tell: nobody else can."""
-    result = np.zeros(len(cells), dtype=bool)
-    for floor, of in _by_spot(room, cells):
+    result = np.zeros(len(rows), dtype=bool)
+    for floor, of in _by_spot(room, rows):
         if not floor.closed:
             needs_no_room = room.promises_in_turn(floor) or not room.policy.backfill
-            result[of] = True if needs_no_room else _fits_by_sums(room, floor, cells[of])
+            result[of] = True if needs_no_room else _fits_by_sums(room, floor, rows[of])
     return result
 
 
-def may_be_free(room: Room, cells: Ints) -> Bools:
+def may_be_free(room: Room, rows: Ints) -> Bools:
     """Tell for whom there is enough as far as sums over nodes tell, whatever of it is kept for later."""
-    result = np.zeros(len(cells), dtype=bool)
-    for floor, of in _by_spot(room, cells):
+    result = np.zeros(len(rows), dtype=bool)
+    for floor, of in _by_spot(room, rows):
         free = np.maximum(floor.timeline.free, 0).sum(axis=0)
-        result[of] = within(cells[of][:, columns.TOTAL :], np.maximum(free, room.within_notice(floor)))
+        total = room.arrays.queue.columns(columns.TOTAL, rows[of])
+        result[of] = within(total, np.maximum(free, room.within_notice(floor)))
     return result
 
 
-def may_be_promised(room: Room, cells: Ints) -> Bools:
+def may_be_promised(room: Room, rows: Ints) -> Bools:
     """Tell whose pool has a promise left for who is next in line."""
-    result = np.zeros(len(cells), dtype=bool)
-    for floor, of in _by_spot(room, cells):
+    result = np.zeros(len(rows), dtype=bool)
+    for floor, of in _by_spot(room, rows):
         result[of] = room.may_promise_on(floor)
     return result
 
 
-def _by_spot(room: Room, cells: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
+def _by_spot(room: Room, rows: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
     """Yield each spot that some requests are for, and which of them."""
-    spots = cells[:, columns.SPOT]
-    if len(cells) and (len(room.arrays.names.spots) == 1 or all_of(spots == spots[0])):
+    spots = room.arrays.queue.column(columns.SPOT, rows)
+    if len(rows) and (len(room.arrays.names.spots) == 1 or all_of(spots == spots[0])):
         yield room.floor(room.arrays.names.spots.key(int(spots[0]))), slice(None)
         return
     for number in np.unique(spots):
         yield room.floor(room.arrays.names.spots.key(int(number))), rows_where(spots == number)
 
 
-def _fits_by_sums(room: Room, floor: Floor, cells: Ints) -> Bools:
+def _fits_by_sums(room: Room, floor: Floor, rows: Ints) -> Bools:
     starts, sums = floor.timeline.open_by_starts()
     sums = np.maximum(sums, room.within_notice(floor)) if floor.lends else sums
-    return within(cells[:, columns.TOTAL :], sums[_before(room, starts, cells)] if len(starts) else sums[0])
+    total = room.arrays.queue.columns(columns.TOTAL, rows)
+    return within(total, sums[_before(room, starts, rows)] if len(starts) else sums[0])
 
 
-def _before(room: Room, starts: Ints, cells: Ints) -> Ints:
+def _before(room: Room, starts: Ints, rows: Ints) -> Ints:
     """Return for each request how many of the starts come before it would end."""
-    ends = cells[:, columns.WALLTIME] + (room.now + room.policy.termination_slack_seconds)
-    return starts.searchsorted(ends, "left")
+    walltime = room.arrays.queue.column(columns.WALLTIME, rows)
+    return starts.searchsorted(walltime + (room.now + room.policy.termination_slack_seconds), "left")
 
 
-def _crowded(room: Room, floor: Floor, cells: Ints) -> Ints:
+def _crowded(room: Room, floor: Floor, rows: Ints) -> Ints:
     starts, sums = floor.timeline.open_by_starts()
-    total = cells[:, columns.TOTAL :]
+    queue = room.arrays.queue
+    total = queue.columns(columns.TOTAL, rows)
     bits = np.asarray(~within(total, sums[0]) * NODES_FULL)
     if len(floor.ground.ids) == 1:
         # Then the sums tell everything.
         if len(starts):
-            bits[~within(total, sums[_before(room, starts, cells)]) & (bits == 0)] = WOULD_DELAY
+            bits[~within(total, sums[_before(room, starts, rows)]) & (bits == 0)] = WOULD_DELAY
     elif len(fits := rows_where(bits == 0)):
-        before = _before(room, starts, cells[fits])
-        alike, which = np.unique(cells[fits, columns.SHAPE] * (len(starts) + 1) + before, return_inverse=True)
+        before = _before(room, starts, rows[fits])
+        shapes = queue.column(columns.SHAPE, rows[fits])
+        alike, which = np.unique(shapes * (len(starts) + 1) + before, return_inverse=True)
         kinds = (divmod(one, len(starts) + 1) for one in alike.tolist())
         found = [_on_nodes(room, floor, shape, int(starts[count - 1]) if count else None) for shape, count in kinds]
         bits[fits] = np.array(found, dtype=np.int64)[which.reshape(-1)]
     if room.arrays.structure.withholds_any:
-        _add_delayed_by_quota(room, floor, cells, bits)
+        _add_delayed_by_quota(room, floor, queue.cells[rows], bits)
     if floor.closed:
         bits[bits == 0] = OTHERS_FIRST
     return np.asarray(bits)

@@ -157,7 +157,7 @@ def _waiting_bits(snapshot: Snapshot, decided: Decided, rows: Ints) -> Ints:
     """Return what stops each of some pending requests, by their rows in order, now that everything is decided."""
     queue = snapshot.arrays.queue
     bits = stopped(decided.room, rows)
-    on_nodes = crowded(decided.room, queue.cells[rows])
+    on_nodes = crowded(decided.room, rows)
     # Whose booking has not begun, or is over, has no nodes that could be full.
     bits = bits | np.where(bits & OUT_OF_TIME, 0, on_nodes) if any_of(bits) else on_nodes
     if decided.waits_for:

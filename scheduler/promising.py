@@ -302,7 +302,7 @@ def promise_next_in_line(decided: Decided) -> None:
         return
     rows = queue.alive()
     rows = rows[decided.overtaking.may_be_next[rows]]
-    rows = rows[may_be_promised(room, queue.cells[rows])]
+    rows = rows[may_be_promised(room, rows)]
     answered = [queue.row(one.request.id) for one in decided.placements]
     answered += [queue.row(one) for one in decided.waits_for if one not in decided.latest]
     rows = rows[~np.isin(rows, answered)]

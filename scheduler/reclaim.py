@@ -59,17 +59,17 @@ class Reclaims:
         here = cells[:, columns.POOL] == self._room.arrays.names.pools.of(pool)
         return bool((here & (cells[:, columns.INSTITUTION] != owner)).any())
 
-    def maybe_fits(self, cells: Ints) -> Bools:
+    def maybe_fits(self, rows: Ints) -> Bools:
         """Tell who could start, be promised a start, or take what others have or were promised, as far as sums tell.
 
-        Requests are given as rows of the queue.
+        Requests are given by their rows of the queue.
         """
-        result = maybe_fits(self._room, cells)
+        result = maybe_fits(self._room, rows)
         for may in (self._stops.could_suffice, self._may_go_first):
             if all_of(result):
                 break
             rest = rows_where(~result)
-            result[rest] = may(cells[rest])
+            result[rest] = may(self._room.arrays.queue.cells[rows[rest]])
         return result
 
     def may_overrule(self, request: Request) -> bool:

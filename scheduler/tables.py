@@ -41,6 +41,14 @@ class Table(Generic[K]):
         """Return all rows, the free ones too, which are all zeros: look at the column ALIVE."""
         return self._cells[: len(self._keys)]
 
+    def column(self, column: int, rows: Ints) -> Ints:
+        """Return one number of each of some rows: of many, copies of whole rows cost far more."""
+        return np.asarray(self._cells[:, column][rows])
+
+    def columns(self, first: int, rows: Ints) -> Ints:
+        """Return the numbers of some rows from a column on, one row each."""
+        return np.asarray(self._cells[:, first:][rows])
+
     def alive(self) -> Ints:
         """Return the numbers of the rows that stand for something, for reading only."""
         return self.found("alive", (), lambda: rows_where(self.cells[:, ALIVE]))

@@ -95,9 +95,9 @@ class Turns:
         """Tell which requests are like one that was given up already."""
         result = np.zeros(len(rows), dtype=bool)
         if self._too_large:
-            result |= _among(self._cells[:, columns.SHAPE][rows], self._too_large)
+            result |= _among(self._queue.column(columns.SHAPE, rows), self._too_large)
         if self._too_long:
-            result |= _among(self._cells[:, columns.PRICED][rows], self._too_long)
+            result |= _among(self._queue.column(columns.PRICED, rows), self._too_long)
         if self._hopeless:
             result |= _among(self._kinds(rows), self._hopeless)
         return result
@@ -127,7 +127,7 @@ class Turns:
     def _kinds(self, rows: Ints) -> Ints:
         """Return a number for each request that is the same for those of one share that ask for the same."""
         shares = len(self._room.arrays.names.vertices)
-        return np.asarray(self._cells[:, columns.PRICED][rows] * shares + self._cells[:, columns.SHARE][rows])
+        return np.asarray(self._queue.column(columns.PRICED, rows) * shares + self._queue.column(columns.SHARE, rows))
 
     def _next(self) -> int | None:
         """Return the row of who is next, as ranks are now."""
@@ -158,14 +158,14 @@ class Turns:
                 hopeful[hopeful] = may(rows[hopeful])
         if self._latest:
             own = rows_where(self._have_latest(rows))
-            hopeful[own] = may_be_free(self._room, self._cells[rows[own]])
+            hopeful[own] = may_be_free(self._room, rows[own])
         return hopeful
 
     def _may_start(self, rows: Ints) -> Bools:
         return np.asarray(self._reclaims.stopped(rows) == 0)
 
     def _may_fit(self, rows: Ints) -> Bools:
-        return self._reclaims.maybe_fits(self._cells[rows])
+        return self._reclaims.maybe_fits(rows)
 
     def _look_again(self) -> None:
         """Leave out who has become hopeless, of those whose rank fell, too."""
