@@ -375,9 +375,12 @@ class Timeline:
         begin, end = self._cut(hold.starts), self._cut(hold.ends)
         self._totals[begin:end] += sign * hold.total
         self._forget()
-        for at in self._then:
+        if not self._then:
+            return
+        rows, more = hold.rows, sign * hold.taken[hold.rows]
+        for at, then in self._then.items():
             if hold.starts <= at < hold.ends:
-                self._then[at][hold.rows] += sign * hold.taken[hold.rows]
+                then[rows] += more
 
     def _forget(self) -> None:
         """Forget what was worked out of how things were."""

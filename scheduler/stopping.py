@@ -66,8 +66,9 @@ def stoppable_in(room: Room, pool: PoolId) -> Stoppable:
 
 def gang_totals(room: Room, cells: Ints) -> Ints:
     """Return what the gang of each running cluster takes."""
-    totals = [room.arrays.gang(one).total for one in cells[:, columns.GANG].tolist()]
-    return np.array(totals, dtype=np.int64).reshape(-1, room.arrays.axes.width)
+    gangs, which = np.unique(cells[:, columns.GANG], return_inverse=True)
+    totals = [room.arrays.gang(one).total for one in gangs.tolist()]
+    return np.array(totals, dtype=np.int64).reshape(-1, room.arrays.axes.width)[which.reshape(-1)]
 
 
 def borrowed(room: Room, some: Stoppable, elastic: Ints) -> Bools:
