@@ -66,9 +66,8 @@ def stoppable_in(room: Room, pool: PoolId) -> Stoppable:
 
 def gang_totals(room: Room, cells: Ints) -> Ints:
     """Return what the gang of each running cluster takes."""
-    gangs, which = np.unique(cells[:, columns.GANG], return_inverse=True)
-    totals = [room.arrays.gang(one).total for one in gangs.tolist()]
-    return np.array(totals, dtype=np.int64).reshape(-1, room.arrays.axes.width)[which.reshape(-1)]
+    arrays = room.arrays
+    return np.asarray(arrays.names.totals(arrays.axes).reshape(-1, arrays.axes.width)[cells[:, columns.GANG]])
 
 
 def borrowed(room: Room, some: Stoppable, elastic: Ints) -> Bools:
