@@ -220,10 +220,10 @@ class Arrays:
         by_pool: dict[PoolId, list[Node]] = {pool: [] for pool in self.grounds}
         for node in nodes:
             by_pool.setdefault(node.pool, []).append(node)
-        names, nobody = {node.id for node in nodes}, Ground((), self.axes)
+        names = {node.id for node in nodes}
         moved = False
         for pool, some in by_pool.items():
-            before = self.grounds.get(pool, nobody)
+            before = self.ground(pool)
             left = names.intersection(before.nodes).difference(node.id for node in some)
             staying = before.without(left, self.axes) if left else before
             after = staying.with_nodes(some, self.axes) if some else staying

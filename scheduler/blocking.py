@@ -194,12 +194,15 @@ def may_be_promised(room: Room, rows: Ints) -> Bools:
 
 def _by_spot(room: Room, rows: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
     """Yield each spot that some requests are for, and which of them."""
-    spots = room.arrays.queue.column(columns.SPOT, rows)
-    if len(rows) and (len(room.arrays.names.spots) == 1 or all_of(spots == spots[0])):
-        yield room.floor(room.arrays.names.spots.key(int(spots[0]))), slice(None)
+    if not len(rows):
+        return
+    names = room.arrays.names.spots
+    spots = room.arrays.queue.column(columns.SPOT, rows if len(names) > 1 else rows[:1])
+    if all_of(spots == spots[0]):
+        yield room.floor(names.key(int(spots[0]))), slice(None)
         return
     for number in np.unique(spots):
-        yield room.floor(room.arrays.names.spots.key(int(number))), rows_where(spots == number)
+        yield room.floor(names.key(int(number))), rows_where(spots == number)
 
 
 def _fits_by_sums(room: Room, floor: Floor, rows: Ints) -> Bools:

@@ -67,12 +67,11 @@ def _running_in(arrays: Arrays, pool: PoolId, ground: Ground, rows_of: Ints) -> 
     cells, rows = arrays.processes.cells, arrays.processes.alive()
     if len(arrays.names.pools) > 1:
         rows = rows[cells[rows, columns.POOL] == arrays.names.pools.of(pool)]
-    cells = cells[rows]
-    deadlines = cells[:, columns.DEADLINE]
-    if any_of(cells[:, columns.ENDING]):
-        deadlines = np.where(cells[:, columns.ENDING] == 1, _ENDING, deadlines)
-    order = np.argsort(deadlines, kind="stable")
-    cells = cells[order]
+    deadlines, ending = cells[:, columns.DEADLINE][rows], cells[:, columns.ENDING][rows]
+    if any_of(ending):
+        deadlines = np.where(ending == 1, _ENDING, deadlines)
+    order = deadlines.argsort(kind="stable")
+    cells = cells[rows[order]]
     nodes: Ints = cells[:, columns.NODE]
     if not ground.all_ready:
         nodes = np.where(ground.ready[nodes], nodes, columns.NOWHERE)

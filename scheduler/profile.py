@@ -68,16 +68,16 @@ class Timeline:
         if not all_of(here):
             times, nodes, shapes = times[here], nodes[here], shapes[here]
         self._here: Final = times, nodes, shapes
-        self._left: Final[tuple[list[int], list[Ints]]] = [0], [np.zeros_like(free)]
+        self._left: Final[tuple[list[int], list[Ints]]] = [0], [np.zeros(free.shape, dtype=np.int64)]
         """What each node has back once the first so many processes have left, for some numbers of them, in order."""
         self._times: Ints = np.empty(len(times) + 1, dtype=np.int64)
         self._times[0], self._times[1:] = now, times
         self._totals: Ints = np.empty((len(times) + 1, free.shape[1]), dtype=np.int64)
         self._totals[0], self._totals[1:] = free.sum(axis=0), shapes
         np.cumsum(self._totals, axis=0, out=self._totals)
-        differs = self._times[1:] != self._times[:-1]
-        if not all_of(differs):
-            is_last = np.append(differs, True)
+        is_last = np.ones(len(self._times), dtype=bool)
+        np.not_equal(self._times[1:], self._times[:-1], out=is_last[:-1])
+        if not all_of(is_last):
             self._times, self._totals = self._times[is_last], self._totals[is_last]
         self._holds: list[Hold] = []
         self._starts: list[Seconds] = []
@@ -189,9 +189,10 @@ class Timeline:
 
         Worked out once for all who are alike, while nothing is taken, or kept for whoever would not be gone by then.
         """
-        if len(self.free) == 1:
+        before = bisect_left(self._starts, ends)
+        if before and len(self.free) == 1:
             return place(gang, self.open_until(ends))
-        alike = id(gang), bisect_left(self._starts, ends)
+        alike = id(gang), before
         if alike not in self._placed:
             # The gang is remembered with it: its identity is nobody else's as long as it is there.
             self._placed[alike] = gang, place(gang, self.open_until(ends))
