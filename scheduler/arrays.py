@@ -284,6 +284,18 @@ class Arrays:
         mine = (cells[:, ALIVE] == 1) & (cells[:, POOL] == self.names.pools.of(pool))
         return np.asarray(cells[mine, POOL + 1 :])
 
+    def lent(self) -> Ints:
+        """Return the elastic workers of all pools, and everything that was told to leave, as rows of processes."""
+        cells = self.processes.cells
+        return np.asarray(cells[(cells[:, ALIVE] == 1) & (cells[:, LENT] > 0)])
+
+    def held_by_lent(self) -> Ints:
+        """Return by vertex what elastic workers of an institution hold, and who was told to leave."""
+        cells = self.lent()
+        found = np.zeros((len(self.names.vertices), self.axes.width), dtype=np.int64)
+        np.add.at(found, cells[:, INSTITUTION], cells[:, SHAPE_OF_PROCESS:])
+        return found
+
     def wholes(self) -> Ints:
         """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""
         known, found = self.names.wholes

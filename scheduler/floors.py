@@ -83,10 +83,15 @@ class Floor:
         return self._kept_for.get(request.id)
 
     def promised_to(self, institution: InstitutionId, apart: Request) -> Ints:
-        """Return the sum of what is set aside for requests of an institution, but for one of them."""
+        """Return the sum of what is set aside for requests of an institution, but for one of them.
+
+        Latest starts are none of it: they are there in case nothing better comes, and come long after most claims.
+        """
         nothing = self.lent * 0
         own = self._kept_for.get(apart.id)
-        return self._promised_to.get(institution, nothing) - (nothing if own is None else own.due.total)
+        return self._promised_to.get(institution, nothing) - (
+            nothing if own is None or own.is_latest else own.due.total
+        )
 
     def keep(self, kept: Kept) -> None:
         """Set everything aside for a protected start."""
@@ -116,8 +121,9 @@ class Floor:
     def _count(self, kept: Kept, sign: int) -> None:
         self.latest_starts += sign * kept.is_latest
         self.next_in_line += sign * kept.is_next
-        whose = kept.request.institution
-        self._promised_to[whose] = self._promised_to.get(whose, 0) + sign * kept.due.total
+        if not kept.is_latest:
+            whose = kept.request.institution
+            self._promised_to[whose] = self._promised_to.get(whose, 0) + sign * kept.due.total
 
 
 def floor_of(snapshot: Snapshot, spot: Spot, grants: Grants, now: Seconds) -> Floor:

@@ -70,21 +70,7 @@ def lent_in(room: Room, pool: PoolId) -> Lent:
     )
 
 
-def cells_of_lent(room: Room) -> Ints:
-    """Return the elastic workers of all pools, and everything that was told to leave, as rows of processes."""
-    cells = room.arrays.processes.cells
-    return np.asarray(cells[(cells[:, columns.ALIVE] == 1) & (cells[:, columns.LENT] > 0)])
-
-
 def released(room: Room, running: int) -> Seconds:
     """Return when a cluster's workers would be gone at the latest if nobody took them."""
     deadline = int(room.arrays.running.cells[running, columns.RUNS_UNTIL])
     return Seconds(max(deadline + room.policy.termination_slack_seconds, room.now + 1))
-
-
-def held_by_lent(room: Room) -> Ints:
-    """Return by the number of each vertex what elastic workers of an institution hold, and who was told to leave."""
-    cells = cells_of_lent(room)
-    found = np.zeros((len(room.arrays.names.vertices), room.arrays.axes.width), dtype=np.int64)
-    np.add.at(found, cells[:, columns.INSTITUTION], cells[:, columns.SHAPE_OF_PROCESS :])
-    return found

@@ -1,4 +1,4 @@
-"""Who is next: one printed score of class, fair share, length and size."""
+"""Who is next: one printed score of class, fair share, what is owned, length and size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final, assert_never, cast
 
 import numpy as np
 
-from registry.axes import Bools, Floats, Ints, any_of, parts
+from quotas.grants import NOBODY
+from registry.axes import PLACES, PLENTY, Bools, Floats, Ints, any_of, parts, within
 from registry.ids import PoolId, Seconds, ShareId
 from registry.resources import MILLI
 from scheduler import arrays as columns
@@ -31,24 +32,27 @@ Place = tuple[bool, float, bool, int, str]
 class Rank:
     """Every factor of a request's place in the order, in doublings of its length to 1.3: the larger total goes first.
 
-    `fair_share` is weight x 2^-(use / entitlement), the form of Slurm's multifactor plugin, of the institution and,
-    at a tenth, of the project. `length` and `size` are what is lost for being long and for being large: together the
-    logarithm of 1 / (walltime^1.3 x log2(1 + n)), UNICEF's wait / (walltime x log2(n)) of Tang et al., "Fault-aware,
-    utility-based job scheduling on Blue Gene/P systems" (Cluster 2009), with more weight on the length, which is
-    bounded from below, and without the wait: who waits for long is promised a start instead of a better rank, so that
-    who is next does not change with time. n is the gang's dominant part of its pool in cores of that pool: many small
-    workers weigh what few large ones do.
+    `fair_share` is weight x 2^-(use / entitlement), the form of Slurm's multifactor plugin, of the institution and, at
+    a tenth, of the project. `owned` is what is gained where the whole gang is within what the institution owns beside
+    what it is guaranteed by now, under a policy by which owners have theirs back: who would borrow comes later, as it
+    would only have to make way again (Kueue lines up its workloads that way, too). `length` and `size` are what is lost
+    for being long and for being large: together the logarithm of 1 / (walltime^1.3 x log2(1 + n)), UNICEF's wait /
+    (walltime x log2(n)) of Tang et al., "Fault-aware, utility-based job scheduling on Blue Gene/P systems" (Cluster
+    2009), with more weight on the length, which is bounded from below, and without the wait: who waits for long is
+    promised a start instead of a better rank, so that who is next does not change with time. n is the gang's dominant
+    part of its pool in cores of that pool: many small workers weigh what few large ones do.
     """
 
     class_weight: float
     fair_share: float
+    owned: float
     length: float
     size: float
 
     @property
     def total(self) -> float:
         """Return the score."""
-        return self.class_weight + self.fair_share + self.length + self.size
+        return self.class_weight + self.fair_share + self.owned + self.length + self.size
 
 
 class Standings:
@@ -88,14 +92,19 @@ class Standings:
 
     def use(self, request: Request, amount: Ints, seconds: int) -> None:
         """Count an amount held for a time as used by the request's project and institution."""
-        if not self._looks_at_use:
+        if self._policy.order is not Order.SCORE:
             return
         _ = self._first  # Found before anything was used.
         names = self._arrays.names
         used = np.rint(parts(amount, self._wholes[names.pools.of(request.pool)]) * seconds)
-        for share in (ShareId(request.institution), ShareId(request.project)):
-            vertex = names.vertices.of((share, request.pool))
-            self._fell.add(vertex)
+        whose = [
+            names.vertices.of((share, request.pool))
+            for share in (ShareId(request.institution), ShareId(request.project))
+        ]
+        self._fell.update(whose)
+        if self._policy.minimum_run_seconds is not None:
+            self._own_left[whose[0]] -= amount
+        for vertex in whose if self._looks_at_use else ():
             self._used[vertex] += used
             self._factors[vertex] = self._factors_of(np.array([vertex]))[0]
 
@@ -135,6 +144,7 @@ class Standings:
         return Rank(
             class_weight=self._policy.classes[request.request_class].weight,
             fair_share=float(self._fair_shares(row)[0]),
+            owned=float(self._owned(row)[0]),
             length=float(self._lengths(row)[0]),
             size=float(self._sizes(row)[0]),
         )
@@ -145,7 +155,8 @@ class Standings:
             case Order.SCORE:
                 weights = np.array([self._policy.classes[one].weight for one in columns.CLASSES])
                 asked = self._lengths(cells) + self._sizes(cells)
-                return np.asarray(weights[cells[:, columns.CLASS]] + self._fair_shares(cells) + asked)
+                ours = self._fair_shares(cells) + self._owned(cells)
+                return np.asarray(weights[cells[:, columns.CLASS]] + ours + asked)
             case Order.ARRIVAL:
                 return np.asarray(-cells[:, columns.SUBMITTED], dtype=np.float64)
             case Order.FILL:
@@ -186,6 +197,22 @@ class Standings:
             return np.zeros(len(cells))
         institution, project = (self._factors[cells[:, one]] for one in (columns.INSTITUTION, columns.SHARE))
         return np.asarray(self._policy.fair_share_weight * (institution + _WITHIN_INSTITUTION * project))
+
+    def _owned(self, cells: Ints) -> Floats:
+        if self._policy.minimum_run_seconds is None:
+            return np.zeros(len(cells))
+        owned = within(cells[:, columns.TOTAL :], self._own_left[cells[:, columns.INSTITUTION]])
+        return np.asarray(np.where(owned, self._policy.owner_weight, 0.0))
+
+    @cached_property
+    def _own_left(self) -> Ints:
+        """Return by vertex what an institution owns and is not guaranteed by now, elastic workers apart."""
+        arrays = self._arrays
+        rows = arrays.names.rows_of(arrays.structure)
+        left = np.asarray(arrays.structure.effective[rows] - arrays.granted[rows] + arrays.held_by_lent())
+        left[:, PLACES] = PLENTY
+        left[rows == NOBODY] = -1
+        return left
 
     def _lengths(self, cells: Ints) -> Floats:
         return length_scores(self._policy, cells[:, columns.WALLTIME])
@@ -240,9 +267,13 @@ def size_scores(cores: Sequence[int] | Floats) -> Floats:
 
 
 def _lift_requeued(cells: Ints, scores: Floats, overdue: Bools) -> None:
-    """Give who had to make way the place of the first of its class, before it."""
+    """Give who had to make way the place of the first of its class and institution, before it.
+
+    Of no other institution: else who has borrowed and was stopped for an owner would go before that owner.
+    """
     requeued = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.REQUEUED] == 1)
-    for one in np.unique(cells[requeued, columns.CLASS]):
+    for one, whose in np.unique(cells[requeued][:, [columns.CLASS, columns.INSTITUTION]], axis=0):
         own = (cells[:, columns.ALIVE] == 1) & (cells[:, columns.CLASS] == one)
+        own &= cells[:, columns.INSTITUTION] == whose
         scores[own & requeued] = scores[own].max()
         overdue[own & requeued] = overdue[own].any()

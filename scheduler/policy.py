@@ -69,6 +69,7 @@ class Policy:
     Requests take their turns by `order`. With `backfill` the others go on where one is blocked by nodes, in their
     order or `shortest_fills` first. With `keeps_promises` a protected start that was given stays until it comes and
     only moves earlier; without, for comparison with published schedules, it is found anew in each cycle.
+    Weights are in doublings of a length to 1.3, as `scheduler.ordering.Rank` says, that of owners more than any length.
     `half_life_seconds` is that of fair-share usage; `termination_slack_seconds` what a process may take to end
     after its deadline; `notice_seconds` what an elastic worker gets to drain; `lease_seconds` how long the hold
     of an elastic worker lasts; `reservations` how many requests of a pool that are next in line and blocked by nodes
@@ -87,6 +88,7 @@ class Policy:
     shortest_fills: bool = False
     keeps_promises: bool = True
     fair_share_weight: float = 1.0
+    owner_weight: float = 25.0
     length_weight: float = 1.3
     slowdown_bound_seconds: int = 10
     half_life_seconds: int = 7 * DAY

@@ -19,7 +19,7 @@ from scheduler.clusters import Process
 from scheduler.dues import Due
 from scheduler.elastic import held_and_entitled
 from scheduler.fitting import Gang, Packing
-from scheduler.lent import Lent, cells_of_lent, held_by_lent, lent_in, released
+from scheduler.lent import Lent, lent_in, released
 from scheduler.plan import Claim, Shrink
 from scheduler.profile import Hold
 from scheduler.requests import Request, RequestClass
@@ -60,7 +60,7 @@ class Recalls:
     @cached_property
     def lent_of(self) -> Ints:
         """Return by vertex what elastic workers of institutions hold, those too that were told to leave."""
-        return held_by_lent(self._room)
+        return self._room.arrays.held_by_lent()
 
     def back(self, request: Request, gang: Gang, claim: Claim, victims: Ints) -> Packing | None:
         """Take back as few of the victims, in their order, as let a gang start when a notice is over."""
@@ -162,7 +162,7 @@ class Recalls:
             left = room.arrays.structure.effective[rows] - room.grants.granted[rows] + self.lent_of
             left[:, PLACES] = PLENTY
             left[rows == NOBODY] = -1
-            for kept in room.kept():
+            for kept in (one for one in room.kept() if not one.is_latest):
                 owner = names.vertices.of((ShareId(kept.request.institution), kept.request.pool))
                 left[owner] -= kept.due.total
             self._own_left = room.decisions, left
@@ -195,7 +195,7 @@ class Recalls:
 
     def leaving_of(self, pool: PoolId, owner: int) -> Ints:
         """Return what an institution holds by workers that were told to leave, in this cycle or before."""
-        cells = cells_of_lent(self._room)
+        cells = self._room.arrays.lent()
         going = (cells[:, columns.INSTITUTION] == owner) & (cells[:, columns.LENT] == columns.LEAVING)
         lent = self.lent(pool)
         before = cells[going, columns.SHAPE_OF_PROCESS :].sum(axis=0)

@@ -14,7 +14,6 @@ from scheduler import arrays as columns
 from scheduler.blocking import SHARE_FULL, maybe_fits, stopped
 from scheduler.fitting import Gang, Packing
 from scheduler.floors import Kept
-from scheduler.lent import cells_of_lent
 from scheduler.plan import Claim, Shrink, Stop
 from scheduler.recalls import Recalls
 from scheduler.requests import Request
@@ -55,7 +54,7 @@ class Reclaims:
         """Tell whether anybody but an institution has elastic workers in a pool."""
         if not self._room.floor((pool, None)).lends:
             return False
-        cells = cells_of_lent(self._room)
+        cells = self._room.arrays.lent()
         here = cells[:, columns.POOL] == self._room.arrays.names.pools.of(pool)
         return bool((here & (cells[:, columns.INSTITUTION] != owner)).any())
 
@@ -179,7 +178,7 @@ class Reclaims:
         """Tell whose quota would not do even if all that is lent came back, and for some all that could stop."""
         room = self._room
         rows = room.arrays.names.rows_of(room.arrays.structure)[cells[:, columns.SHARE]]
-        grants, lent = room.grants.copy(), cells_of_lent(room)
+        grants, lent = room.grants.copy(), room.arrays.lent()
         self._give_back(grants, lent)
         withheld = grants.withheld(rows, cells[:, columns.TOTAL :])
         still = rows_where(withheld)

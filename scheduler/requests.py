@@ -154,7 +154,7 @@ class Promise:
 class Preemption:
     """That a cluster has to make way for a stronger claim of institutions `by`: told when, to end by when, and why.
 
-    `requeued` is when its request began to wait again, which it does as the first of its class.
+    `requeued` is when its request began to wait again, which it does as the first of its class in its institution.
     """
 
     told: Seconds

@@ -70,6 +70,7 @@ class _PolicyChanges(BaseModel):
     shortest_fills: bool | None = None
     keeps_promises: bool | None = None
     fair_share_weight: Weight | None = None
+    owner_weight: Weight | None = None
     length_weight: Weight | None = None
     slowdown_bound_seconds: Positive | None = None
     half_life_seconds: Positive | None = None

@@ -20,6 +20,7 @@ class RankOut(Open):
     total: float
     class_weight: float
     fair_share: float
+    owned: float
     length: float
     size: float
 

@@ -176,7 +176,7 @@ class TagsOut(Open):
 class PreemptionOut(Open):
     """How a cluster had to make way: `cause` is `urgent`, or `owner` where institutions `by` own what it had borrowed.
 
-    It was told, to end by `stop_by`; since `requeued` it waits again, as the first of its class.
+    It was told, to end by `stop_by`; since `requeued` it waits again, as the first of its class and institution.
     """
 
     told: int

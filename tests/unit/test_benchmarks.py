@@ -89,7 +89,7 @@ def test_without_a_name_all_are_listed_with_their_goals(capsys: pytest.CaptureFi
 def test_every_goal_has_a_module_that_measures_it() -> None:
     on_one_machine = ["time-to-cluster", "grow", "idle-cost", "density", "submit"]
     on_kubernetes = ["kube-burst", "kube-gang", "kube-writes", "kube-kills", "kube-start"]
-    of_the_engine = ["schedules", "replay-speed", "loop-speed", "cycle", "elastic", "rigid", "estimates"]
+    of_the_engine = ["schedules", "replay-speed", "loop-speed", "cycle", "elastic", "rigid", "estimates", "fairness"]
     assert list(read_goals()) == on_one_machine + on_kubernetes + of_the_engine
     for name in read_goals():
         assert importlib.util.find_spec(f"benchmarks.{name.replace('-', '_')}"), name

@@ -175,3 +175,12 @@ def test_what_stops_is_room_for_one_start_only_and_nothing_is_ever_overfull() ->
     after = applied(left(told, then), decide(left(told, then), then), then)
     assert sorted(sizes(after)) == [2, 2, 4]
     assert not list(overfull(after))
+
+
+def test_an_owner_whose_work_has_latest_starts_is_an_owner_still() -> None:
+    """Five days it has waited, so that all of its work has one: more than it owns altogether, and for later."""
+    full = running(a_gang(1, UIT, 8))
+    owned = [a_gang(number, VMU, 4, submitted=Seconds(NOW - 5 * DAY + number)) for number in (2, 3, 4)]
+    later = applied(crowded := full.with_facts(owned), decide(crowded, NOW), NOW)
+    assert sum(one.promise is not None and one.promise.aim is not None for one in later.requests.values()) > 1
+    assert stopped(decide(later, LATER)), "what was borrowed makes way for it"
