@@ -18,7 +18,6 @@ import numpy as np
 
 from benchmarks.figures import Measured, Row
 from operations.events import Event, EventKind
-from operations.follower import Follower
 from registry.ids import RequestId, ShareId
 from scheduler.ordering import Standings
 from scheduler.policy import DAY, DEFAULT_POLICY, HOUR, Policy
@@ -66,7 +65,6 @@ class Saturated(World):
         self.stopped = 0
         first = [self._another(who, at) for who, at in enumerate(comes) for _ in range(WAITING_OF_EACH)]
         super().__init__(Site(processors=PROCESSORS, epoch=NEW_YEAR), first, policy, forgetful=True)
-        self._watcher: Final = Follower(self.store, policy)
 
     def _another(self, who: int, submit: int) -> RigidJob:
         work = self._mix[who]
@@ -89,12 +87,12 @@ class Saturated(World):
 
     def used(self) -> list[float]:
         """Return the decayed use of each member over what it owns, as fair share counts it by now."""
-        standings = Standings(self._watcher.catch_up(), self.clock.time)
+        standings = Standings(self._follower.catch_up(), self.clock.time)
         return [-log2(standings.factor(ShareId(f"g{who}"), POOL)) for who in range(MEMBERS)]
 
     def held(self, who: int) -> float:
         """Return what a member holds, as a part of what it owns."""
-        share = self._watcher.catch_up().shares[ShareId(f"g{who}"), POOL]
+        share = self._follower.catch_up().shares[ShareId(f"g{who}"), POOL]
         return share.granted.millicores / share.quota.nominal.millicores
 
 
