@@ -41,6 +41,7 @@ STATUS: Final[Mapping[type, int]] = {
     told.OutsideWorkerRange: HTTPStatus.UNPROCESSABLE_ENTITY,
     told.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     told.TooManyStreams: HTTPStatus.TOO_MANY_REQUESTS,
+    told.AskedTooSoon: HTTPStatus.TOO_MANY_REQUESTS,
     told.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     told.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     told.Unknown: HTTPStatus.NOT_FOUND,
@@ -109,6 +110,7 @@ STATUS: Final[Mapping[type, int]] = {
 _HEADERS: Final[Mapping[type, Mapping[str, str]]] = {
     told.Unauthenticated: {"WWW-Authenticate": 'Bearer realm="haidang"'},
     told.Unavailable: {"Retry-After": "2"},
+    told.AskedTooSoon: {"Retry-After": "2"},
 }
 _BY_STATUS: Final[Mapping[int, Reason]] = {
     HTTPStatus.NOT_FOUND: told.Unknown(what="page"),

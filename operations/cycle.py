@@ -15,6 +15,7 @@ from registry.ids import MicroCredits, NodeId, PoolId, RequestId, Seconds
 from scheduler.bookings import crosses
 from scheduler.clusters import Process
 from scheduler.decide import decide_and_foresee
+from scheduler.foreseeing import now_waiting
 from scheduler.plan import Claim, Growth, Placement, Plan, PromiseChange, Retirement, Shrink, Stop, Wait
 from scheduler.requests import End, Request, State
 from scheduler.scaling import resized
@@ -248,8 +249,7 @@ def _keep_waiting(work: Work, wait: Wait, plan: Plan, now: Seconds) -> None:
         before = work.requests.get(request)
         if before is None or before.state is not State.PENDING or before.reasons == wait.codes:
             continue
-        overtaking, estimate = plan.overtaking.get(request), plan.estimates.get(request)
-        _swap(work, before, before.waiting_for(wait.codes, overtaking, estimate))
+        _swap(work, before, now_waiting(before, wait.codes, plan))
         codes = ("reasons", " ".join(wait.codes))
         work.journal.add([Event(request=request, at=now, kind=EventKind.WAITING, details=(codes,))])
 

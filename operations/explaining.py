@@ -1,4 +1,4 @@
-"""Why requests wait and how others would fare, for everybody who asks: never more than one is decided for at a time."""
+"""Why requests wait and how others would fare, for everybody who asks: one at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import Final
 
 from operations.follower import Follower
 from operations.ports.outside import Clock
-from registry.ids import RequestId
+from operations.reasons import AskedTooSoon, Refused
+from registry.ids import PersonId, RequestId
 from scheduler.advice import Advice
 from scheduler.explain import Explanation, Explanations
 from scheduler.prospects import Prospect, prospect
 from scheduler.requests import Draft, Request
 
 _REST_FACTOR: Final = 10
+_ASKED_TOO_SOON: Final = Refused(reasons=(AskedTooSoon(),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ class Explainer:
         self._fresh_until = 0
         self._found: Explanations | None = None
         self._advised: dict[RequestId, _Advised] = {}
+        self._resting: dict[PersonId, int] = {}
 
     @property
     def follower(self) -> Follower:
@@ -77,7 +80,25 @@ class Explainer:
                 self._advised[request] = _Advised(request=asked, advice=advice, fresh_until=until)
             return advice
 
-    def foresee(self, draft: Draft) -> Prospect:
-        """Return what would become of a draft that was submitted now; this is decided anew whoever asks."""
+    def foresee(self, draft: Draft) -> Prospect | Refused:
+        """Return what would become of a draft that was submitted now.
+
+        That is decided anew for each that is asked about: the same person is answered again only after ten times what
+        it took.
+        """
+        if self._rests(draft.person):
+            return _ASKED_TOO_SOON
         with self._lock:
-            return prospect(self._follower.look().snapshot, draft, self._clock.now())
+            # Again: others may have asked in the same name while this one waited for its turn.
+            if self._rests(draft.person):
+                return _ASKED_TOO_SOON
+            began = self._nanoseconds()
+            found = prospect(self._follower.look().snapshot, draft, self._clock.now())
+            ended = self._nanoseconds()
+            self._resting = {person: until for person, until in self._resting.items() if ended < until}
+            self._resting[draft.person] = ended + _REST_FACTOR * (ended - began)
+            return found
+
+    def _rests(self, person: PersonId) -> bool:
+        """Tell whether somebody has just had an answer that took a while."""
+        return self._nanoseconds() < self._resting.get(person, 0)

@@ -231,6 +231,13 @@ class TooManyStreams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedTooSoon:
+    """The person has just had an estimate, which costs the center what a decision does."""
+
+    code: ClassVar[str] = "asked-too-soon"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unavailable:
     """The center cannot answer right now; the same call may be made again."""
 
@@ -310,6 +317,7 @@ Reason = (
     | TooManyTokens
     | TooLarge
     | TooManyStreams
+    | AskedTooSoon
     | TooManyWaiting
     | TooManyWorkers
     | Unauthenticated

@@ -90,11 +90,19 @@ class Prices:
 
     def of_all(self, gangs: Numbers[Priced]) -> Ints:
         """Return the price of each gang, by its number."""
-        if len(self._known) < len(gangs):
-            more = [self.of(one) for one in gangs.since(len(self._known))]
-            self._known = np.concatenate([self._known, np.array(more, dtype=np.int64)])
+        known = self._known
+        if len(known) < len(gangs):
+            # Of threads that find this out at the same time each adds to what it knew: nothing is added twice.
+            more = [self.of(one) for one in gangs.since(len(known))]
             self.dearest, self.sells_all = max(self.dearest, *more), self.sells_all and NOT_SOLD not in more
-        return self._known
+            known = self._known = np.concatenate([known, np.array(more, dtype=np.int64)])
+        return known
+
+    def apart(self) -> Prices:
+        """Return what is known for somebody who adds gangs that nobody else is to know."""
+        twin = Prices(self.card, self.classes)
+        twin.dearest, twin.sells_all, twin._known = self.dearest, self.sells_all, self._known
+        return twin
 
 
 class Names:
@@ -117,6 +125,14 @@ class Names:
         """What whoever sets things aside remembers of the last cycle."""
         self._codes_of_bits: Ints = np.zeros(0, dtype=np.int64)
         self._prices = Prices(None, {})
+
+    def apart(self) -> Names:
+        """Return the same numbers for somebody who adds some that nobody else is to know."""
+        twin = Names.__new__(Names)
+        for name, value in vars(self).items():
+            kept = value.apart() if isinstance(value, Numbers | Prices) else value
+            setattr(twin, name, dict(value) if isinstance(value, dict) else kept)
+        return twin
 
     def rows_of(self, structure: Structure) -> Ints:
         """Return for each vertex that was mentioned its row in the structure, NOBODY for those that have none."""
@@ -141,10 +157,12 @@ class Names:
 
     def totals(self, axes: Axes) -> Ints:
         """Return what each gang takes altogether, by the number of its shape."""
-        if len(self._totals) < len(self.shapes):
-            more = [self.gang(shape, axes).total for shape in range(len(self._totals), len(self.shapes))]
-            self._totals = np.concatenate((self._totals.reshape(-1, axes.width), more))
-        return self._totals
+        known = self._totals
+        if len(known) < (count := len(self.shapes)):
+            # Threads share names: what one adds meanwhile, another may work out again, and nothing is added twice.
+            more = [self.gang(shape, axes).total for shape in range(len(known), count)]
+            known = self._totals = np.concatenate((known.reshape(-1, axes.width), more))
+        return known
 
     def gang(self, shape: int, axes: Axes) -> Gang:
         """Return the gang of a shape by its number; all who share these names have the same axes."""
@@ -188,6 +206,12 @@ class Arrays:
         for table in tables:
             setattr(after, table, getattr(self, table).copy())
         return after
+
+    def apart(self) -> Arrays:
+        """Return the same tables for somebody who asks what would be if: what is named there is named nowhere else."""
+        twin = self.branch()
+        twin.names = self.names.apart()
+        return twin
 
     def put_request(self, request: Request, slots: Iterable[Process]) -> None:
         """Write a request where it belongs by its state, with its slots."""

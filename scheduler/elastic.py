@@ -270,9 +270,10 @@ def with_growths(room: Room, growths: Iterable[Growth]) -> Ints:
 def _fitting(room: Room, cells: Ints) -> Bools:
     """Tell which clusters' workers would fit on any node now."""
     result = np.zeros(len(cells), dtype=bool)
-    keys = cells[:, columns.PLACE] * len(room.arrays.names.shapes) + cells[:, columns.GANG]
+    shapes = len(room.arrays.names.shapes)
+    keys = cells[:, columns.PLACE] * shapes + cells[:, columns.GANG]
     for key in np.unique(keys):
-        place, gang = divmod(int(key), len(room.arrays.names.shapes))
+        place, gang = divmod(int(key), shapes)
         free = room.floor(room.arrays.names.spots.key(place)).timeline.free
         worker = np.array(room.arrays.axes.row(room.arrays.names.shapes.key(gang)[2], 1))
         result[keys == key] = bool(len(free) and times(free, worker).any())

@@ -19,6 +19,7 @@ from scheduler.outlook import Load, Queue, signs_of
 from scheduler.overtaking import likely_seconds
 from scheduler.plan import Plan
 from scheduler.reasons import NodesFull, OthersFirst, SetAside, WouldDelayReserved
+from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
 
 _ONLY_NODES: Final = frozenset({NodesFull.code, SetAside.code, WouldDelayReserved.code, OthersFirst.code})
@@ -44,6 +45,15 @@ def with_estimates(plan: Plan, snapshot: Snapshot, standings: Standings) -> Plan
 def waits_for_nodes(codes: Iterable[str]) -> bool:
     """Tell whether nodes alone let somebody wait: nobody can foresee when people change a quota or give credit."""
     return _ONLY_NODES.issuperset(codes)
+
+
+def now_waiting(request: Request, codes: tuple[str, ...], plan: Plan) -> Request:
+    """Return a pending request with what a plan says of its wait, which codes stop now.
+
+    An estimate stays as it was issued, until something else than nodes stops the request: of that it said nothing.
+    """
+    estimate = (request.estimate or plan.estimates.get(request.id)) if waits_for_nodes(codes) else None
+    return request.waiting_for(codes, plan.overtaking.get(request.id), estimate)
 
 
 def foresee(snapshot: Snapshot, requests: Iterable[RequestId], standings: Standings) -> Mapping[RequestId, Estimate]:

@@ -123,7 +123,8 @@ def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> K
     packing = packing_of(promise, room.floor_for(request).ground)
     starts = Seconds(max(promise.starts, room.now))
     if packing is None or not room.could_keep(request, gang, starts, packing):
-        found = _found(room, request, gang, promise.aim)
+        # A latest start, too, comes no later than it has to now: only once is it put as late as can be.
+        found = room.first_start(request, gang)
         if found is None:
             return None
         starts, packing = found

@@ -1,6 +1,6 @@
 """What would become of a request that nobody has submitted: when it would start, what it would hold, what stops it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quotas.rates import price_of_all
 from registry.ids import MicroCredits, Seconds
@@ -32,8 +32,8 @@ class Prospect:
 
 
 def prospect(snapshot: Snapshot, draft: Draft, now: Seconds) -> Prospect:
-    """Decide for everybody as if a draft had just been submitted, and return what becomes of it."""
-    after = snapshot.with_facts((draft.accepted(now),))
+    """Decide for everybody as if a draft had just been submitted, and return what becomes of it. Nothing stays."""
+    after = replace(snapshot, arrays=snapshot.arrays.apart()).with_facts((draft.accepted(now),))
     explanation = explain(after, draft.id, now)
     assert explanation is not None, draft
     half, most = _spans(after, draft, explanation.reasons, now)

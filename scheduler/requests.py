@@ -242,9 +242,9 @@ class Request(Draft):
     def waiting_for(
         self, codes: tuple[str, ...], overtaking_seconds: int | None, estimate: Estimate | None = None
     ) -> Request:
-        """Return the request with what stops it now; what was found when it began to wait stays as it was then."""
+        """Return the request with what stops it now; for how long it may be overtaken stays as it was found first."""
         known = overtaking_seconds if self.overtaking_seconds is None else self.overtaking_seconds
-        return replace(self, reasons=codes, overtaking_seconds=known, estimate=self.estimate or estimate)
+        return replace(self, reasons=codes, overtaking_seconds=known, estimate=estimate)
 
     def with_holds(self, *, user: bool, operator: bool, now: Seconds) -> Request:
         """Return the request held by whom it is held from now on, its time of waiting counted up to now."""

@@ -158,6 +158,14 @@ class Numbers(Generic[H]):
         self._keys: Final[list[H]] = []
         self._growing: Final = Lock()
 
+    def apart(self) -> Numbers[H]:
+        """Return the same numbers for somebody who adds some that nobody else is to know."""
+        twin: Numbers[H] = Numbers()
+        with self._growing:
+            twin._numbers.update(self._numbers)
+            twin._keys.extend(self._keys)
+        return twin
+
     def __len__(self) -> int:
         """Return how many keys have a number."""
         return len(self._keys)

@@ -20,6 +20,7 @@ from scheduler.clusters import Process
 from scheduler.decide import decide, decide_and_foresee
 from scheduler.estimates import Outcome as Foreseen
 from scheduler.facts import Fact, RunRatios
+from scheduler.foreseeing import now_waiting
 from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
@@ -125,8 +126,7 @@ def outcome_of(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Fact]:
     for wait in plan.waits:
         for request in wait.requests:
             before = changed.get(request, snapshot.requests[request])
-            overtaking, estimate = plan.overtaking.get(request), plan.estimates.get(request)
-            changed[request] = before.waiting_for(wait.codes, overtaking, estimate)
+            changed[request] = now_waiting(before, wait.codes, plan)
     yield from changed.values()
     for placement in plan.placements:
         yield from given.place(placement, now)

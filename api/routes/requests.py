@@ -45,7 +45,7 @@ def submit_request(
     return RequestOut.from_view(accepted(outcome))
 
 
-@router.post("/estimate", openapi_extra=policy("requests:submit"))
+@router.post("/estimate", responses=problems(429), openapi_extra=policy("requests:submit"))
 def estimate_request(
     body: RequestIn,
     caller: CallerDep,
@@ -58,7 +58,7 @@ def estimate_request(
     """Say when a request would start, what it would cost and what would stop it, if it were submitted now."""
     asked = body.asked(caller.person, ports.ids.request(), rules)
     draft = accepted(ports.store.read(acceptable_for, caller, asked, rules, now=ports.clock.now()))
-    return EstimateOut.from_prospect(explainer.foresee(draft), language)
+    return EstimateOut.from_prospect(accepted(explainer.foresee(draft)), language)
 
 
 @router.get("", openapi_extra=policy("requests:list"))

@@ -12,6 +12,7 @@ from registry.resources import Resources
 from scheduler.clusters import Process
 from scheduler.decide import decide
 from scheduler.facts import Fact
+from scheduler.foreseeing import now_waiting
 from scheduler.plan import Plan
 from scheduler.policy import DEFAULT_POLICY, Policy
 from scheduler.requests import End, Request, RequestClass, State
@@ -90,7 +91,7 @@ def applied(snapshot: Snapshot, plan: Plan, now: Seconds) -> Snapshot:
     snapshot = snapshot.with_facts(stop.request.made_to_end(stop.preemption) for stop in plan.stops)
     snapshot = snapshot.with_facts(replace(change.request, promise=change.promise) for change in plan.promises)
     for wait in plan.waits:
-        waiting = [snapshot.requests[one].waiting_for(wait.codes, plan.overtaking.get(one)) for one in wait.requests]
+        waiting = [now_waiting(snapshot.requests[one], wait.codes, plan) for one in wait.requests]
         snapshot = snapshot.with_facts(waiting)
     return snapshot
 

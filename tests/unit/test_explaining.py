@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from operations.explaining import Explainer
-from operations.reasons import Refused
+from operations.reasons import AskedTooSoon, Refused
 from operations.requests import cancel, hold, release, submit
 from registry.ids import PersonId, Seconds
 from scheduler.advice import ReleaseHold
 from scheduler.policy import DEFAULT_POLICY, ClassRule
+from scheduler.prospects import Prospect, prospect
 from scheduler.reasons import HeldByUser, InstitutionWaitsEnough, TooManyWaiting
 from scheduler.requests import Draft, Request, RequestClass
 from tests.builders import NOW, a_draft, a_request
@@ -83,6 +84,30 @@ def test_advice_is_found_once_for_a_request_that_stays_as_it_is(center: SmallCen
     center.store.transact(release, request.id, by_operator=False, now=center.clock.now())
     assert explainer.advise(request.id) == ()
     assert explainer.advise(a_request(9).id) == ()
+
+
+def test_who_has_had_an_estimate_asks_again_after_ten_times_what_it_took_and_nobody_else_waits(
+    center: SmallCenter,
+) -> None:
+    clock = Deliberate()
+    explainer = Explainer(center.follower, center.clock, nanoseconds=clock)
+    mine, theirs = a_draft(1, PROJECT), a_draft(2, PROJECT, person=PersonId("b" * 26))
+    assert isinstance(explainer.foresee(mine), Prospect)
+    assert explainer.foresee(mine) == Refused(reasons=(AskedTooSoon(),))
+    assert isinstance(explainer.foresee(theirs), Prospect)
+    clock.looks += 20
+    assert isinstance(explainer.foresee(mine), Prospect)
+
+
+def test_nothing_stays_of_what_an_estimate_was_asked_for(center: SmallCenter) -> None:
+    waiting = submitted(center, a_draft(1, PROJECT))
+    snapshot = center.follower.look().snapshot
+    names = snapshot.arrays.names
+    known = len(names.shapes), len(names.priced), len(snapshot.requests)
+    for seconds in (100, 200, 300):
+        prospect(snapshot, a_draft(9, PROJECT, walltime_seconds=seconds, workers_min=2), center.clock.now())
+    assert (len(names.shapes), len(names.priced), len(snapshot.requests)) == known
+    assert snapshot.requests[waiting.id] == waiting
 
 
 def test_a_person_has_only_so_many_requests_waiting(center: SmallCenter) -> None:

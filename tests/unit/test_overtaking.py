@@ -5,17 +5,21 @@ from typing import Any, Final
 
 import pytest
 
-from registry.ids import Seconds
+from quotas.reasons import NoCredit
+from registry.ids import NodeId, Seconds
 from scheduler.decide import decide
 from scheduler.explain import explain
 from scheduler.facts import Fact, RunRatios
+from scheduler.foreseeing import now_waiting
 from scheduler.ordering import Rank, Standings
 from scheduler.overtaking import Overtaking
+from scheduler.plan import Plan
 from scheduler.policy import DAY, HOUR
-from scheduler.requests import Request, RequestClass
+from scheduler.reasons import NodesFull
+from scheduler.requests import Promise, Request, RequestClass
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
-from tests.builders import ALICE, NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
+from tests.builders import ALICE, NOW, a_node, a_request, a_snapshot, an_estimate, cores, facts_of_a_center
 from tests.properties.worlds import applied
 
 PROJECT = "vmu.vision"
@@ -189,3 +193,20 @@ def test_a_class_lets_a_request_go_before_one_that_is_two_hundred_times_shorter_
         rows = snapshot.arrays.queue.alive()
         order = [snapshot.arrays.queue.key(row) for row in Standings(snapshot, NOW).order_of(rows)]
         assert order[0] == first
+
+
+def test_a_latest_start_that_cannot_be_kept_comes_as_soon_as_it_can() -> None:
+    """Its moment is there, and who runs has not left: it slips by as much as that, not to where it might have been."""
+    aim = Seconds(SOON + DAY)
+    promise = Promise(given=Seconds(NOW - HOUR), starts=SOON, head=NodeId("n1"), workers=(), aim=aim)
+    waiting = a_request(1, submitted=NOW - 50 * HOUR, walltime_seconds=4 * HOUR, **WHOLE)
+    full = a_full_one(replace(waiting, promise=promise, overtaking_seconds=60 * HOUR))
+    for late in (0, 5, 60):
+        (change,) = decide(full, Seconds(SOON + late)).promises
+        assert change.promise == replace(promise, starts=SOON + late + 1)
+
+
+def test_an_estimate_stays_until_something_else_than_nodes_stops_a_request() -> None:
+    waiting = replace(a_request(1), estimate=an_estimate())
+    assert now_waiting(waiting, (NodesFull.code,), Plan()).estimate == waiting.estimate
+    assert now_waiting(waiting, (NodesFull.code, NoCredit.code), Plan()).estimate is None

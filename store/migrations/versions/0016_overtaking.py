@@ -11,3 +11,5 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("requests", sa.Column("overtaking_seconds", sa.BigInteger))
+    # Whoever waits is answered anew, as if it began to: what is found then is found for it, too.
+    op.execute("UPDATE requests SET reasons = '[]' WHERE state = 'pending'")
