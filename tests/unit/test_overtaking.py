@@ -198,12 +198,12 @@ def test_a_class_lets_a_request_go_before_one_that_is_two_hundred_times_shorter_
 def test_a_latest_start_that_cannot_be_kept_comes_as_soon_as_it_can() -> None:
     """Its moment is there, and who runs has not left: it slips by as much as that, not to where it might have been."""
     aim = Seconds(SOON + DAY)
-    promise = Promise(given=Seconds(NOW - HOUR), starts=SOON, head=NodeId("n1"), workers=(), aim=aim)
+    promise = Promise(given=Seconds(NOW - HOUR), starts=Seconds(SOON), head=NodeId("n1"), workers=(), aim=aim)
     waiting = a_request(1, submitted=NOW - 50 * HOUR, walltime_seconds=4 * HOUR, **WHOLE)
     full = a_full_one(replace(waiting, promise=promise, overtaking_seconds=60 * HOUR))
     for late in (0, 5, 60):
         (change,) = decide(full, Seconds(SOON + late)).promises
-        assert change.promise == replace(promise, starts=SOON + late + 1)
+        assert change.promise == replace(promise, starts=Seconds(SOON + late + 1))
 
 
 def test_an_estimate_stays_until_something_else_than_nodes_stops_a_request() -> None:
