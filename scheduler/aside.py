@@ -9,12 +9,12 @@ from quotas.grants import NOBODY, Structure
 from registry.axes import PLACES, Ints
 from registry.ids import AllocationId, NodeId, RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import Spot
 from scheduler.blocking import hindered
 from scheduler.dues import Due
 from scheduler.fitting import Packing
 from scheduler.floors import Floor, Kept
 from scheduler.ground import Ground
+from scheduler.names import Spot
 from scheduler.policy import WHOLE_PERCENT, Policy
 from scheduler.profile import Hold
 from scheduler.requests import Promise, Request

@@ -13,11 +13,12 @@ from quotas.reasons import NoCredit, NoShare, ShareFull
 from registry.axes import PLACES, Bools, Ints, all_of, any_of, rows_where, within
 from registry.ids import Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER, NOT_SOLD, UNKNOWN, Names
+from scheduler.arrays import HELD_BY_OPERATOR, HELD_BY_USER
 from scheduler.bookings import is_over
 from scheduler.fitting import Packing
 from scheduler.floors import Floor
 from scheduler.holdings import Holdings
+from scheduler.names import NOT_SOLD, UNKNOWN, Names
 from scheduler.policy import WHOLE_PERCENT
 from scheduler.reasons import (
     BookingNotBegun,

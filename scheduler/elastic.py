@@ -13,11 +13,11 @@ from quotas.grants import NOBODY
 from registry.axes import Bools, Floats, Ints, parts
 from registry.ids import PoolId, RequestId
 from scheduler import arrays as columns
-from scheduler.arrays import UNKNOWN, Spot
 from scheduler.clearing import Bidders, cleared
 from scheduler.clusters import Cluster, Part, Process
 from scheduler.evacuation import staying, uprooted
 from scheduler.fitting import times
+from scheduler.names import UNKNOWN, Spot
 from scheduler.plan import Growth
 from scheduler.requests import Request
 from scheduler.room import Room

@@ -11,11 +11,12 @@ import numpy as np
 from quotas.grants import NOBODY, Grants
 from registry.axes import PLACES, Bools, Ints, any_of
 from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
-from scheduler.arrays import NOWHERE, Spot
+from scheduler.arrays import NOWHERE
 from scheduler.bookings import Booking, is_over, until
 from scheduler.dues import Due, Dues
 from scheduler.ground import Ground
 from scheduler.leaving import running_in
+from scheduler.names import Spot
 from scheduler.profile import Hold, Leaving, Timeline
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot

@@ -9,7 +9,6 @@ import numpy as np
 from registry.axes import Ints, parts
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import Spot
 from scheduler.clusters import LAST_ORDINAL, Part
 from scheduler.elastic import (
     Spender,
@@ -20,6 +19,7 @@ from scheduler.elastic import (
     worth_the_same,
 )
 from scheduler.fitting import times
+from scheduler.names import Spot
 from scheduler.plan import Growth
 from scheduler.reclaim import Reclaims
 from scheduler.requests import Request

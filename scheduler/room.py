@@ -14,7 +14,7 @@ from quotas.rates import card_at, price
 from registry.axes import Ints, all_of, exceeds, rows_where
 from registry.ids import AllocationId, MicroCredits, NodeId, Seconds
 from scheduler import arrays as columns
-from scheduler.arrays import CLASSES, Priced, Spot, shape_of
+from scheduler.arrays import CLASSES
 from scheduler.bookings import left_seconds
 from scheduler.clusters import HEAD_ORDINAL, LAST_ORDINAL, Cluster, Part, Process
 from scheduler.dues import Due
@@ -23,6 +23,7 @@ from scheduler.floors import Floor, Kept, floor_of
 from scheduler.ground import Ground
 from scheduler.holdings import Holdings
 from scheduler.leaving import releases_at
+from scheduler.names import Priced, Spot, shape_of
 from scheduler.plan import Placement
 from scheduler.policy import WHOLE_PERCENT, ClassRule, Order
 from scheduler.profile import Hold

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -84,7 +83,7 @@ def test_what_a_worker_printed_before_it_died_is_told_to_its_owner(user: Client)
         assert "the sea is rising\n" in text
         assert log.characters == len(text)
     list(user.events(cluster.id))
-    assert {one.process[-4:] for one in user.logs(cluster.id)} >= {"-0-1", "-1-1"}, "also of those that were stopped"
+    until(lambda: {one.process[-4:] for one in user.logs(cluster.id)} >= {"-0-1", "-1-1"})  # of those that were stopped
 
 
 def test_a_program_that_forgets_its_cluster_gives_it_back_when_it_ends(
@@ -115,15 +114,19 @@ def test_ctrl_c_while_waiting_cancels_the_request(center: RealCenter, token: str
         ],
     }
     waiting = subprocess.Popen(
-        commands[wait], env=settings(center, token), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        commands[wait], env=settings(center, token), stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
     request = until(lambda: next(iter(user.requests(state="pending")), None))
-    time.sleep(1.5)  # until it waits for events, and says why
+    assert waiting.stderr is not None
+    said = b""
+    while b"place 1 of 1" not in said:
+        more = waiting.stderr.read(1)
+        assert more, said.decode()
+        said += more
     waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=30)
+    _, rest = waiting.communicate(timeout=30)
     assert waiting.returncode in {130, -signal.SIGINT}
-    assert f"Request {request.id} was cancelled" in said
-    assert "place 1 of 1" in said
+    assert f"Request {request.id} was cancelled" in (said + rest).decode()
     assert user.request(request.id).end == "cancelled"
     user.cancel(taken)
     list(user.events(taken))
