@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 
 from quotas.allocations import Allocation
-from quotas.grants import Grants, Structure
+from quotas.grants import NOBODY, Grants, Structure
 from quotas.tree import Share
-from registry.axes import Axes, Ints
+from registry.axes import PLACES, PLENTY, Axes, Ints
 from registry.centers import Node
 from registry.ids import AllocationId, PersonId, PoolId, RequestId, ShareId
 from scheduler.clusters import Part, Process
@@ -189,6 +189,18 @@ class Arrays:
         found = np.zeros((len(self.names.vertices), self.axes.width), dtype=np.int64)
         np.add.at(found, cells[:, INSTITUTION], cells[:, SHAPE_OF_PROCESS:])
         return found
+
+    def own_left(self, granted: Ints, lent: Ints) -> Ints:
+        """Return by vertex what of its effective nominal quota an institution is not guaranteed, of what is `granted`.
+
+        Elastic workers, which hold what is `lent`, take none of it. It is below zero where an institution borrows, or
+        owns nothing.
+        """
+        rows = self.names.rows_of(self.structure)[: len(lent)]
+        left = np.asarray(self.structure.effective[rows] - granted[rows] + lent)
+        left[:, PLACES] = PLENTY
+        left[rows == NOBODY] = -1
+        return left
 
     def wholes(self) -> Ints:
         """Return what the center has in each pool, one row for each pool's number: the quota of its own share."""

@@ -113,7 +113,7 @@ def is_answered(decided: Decided, request: Request) -> bool:
     decided.let_go(kept)
     row = decided.room.arrays.queue.row(request.id)
     if decided.reclaims.stopped(np.array([row]))[0] or not _is_answered(decided, request):
-        decided.keep(decided.room.set_aside(kept), bits)
+        decided.keep_again(kept, bits)
     return True
 
 

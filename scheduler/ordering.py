@@ -10,8 +10,7 @@ from typing import Final, assert_never, cast
 
 import numpy as np
 
-from quotas.grants import NOBODY
-from registry.axes import PLACES, PLENTY, Bools, Floats, Ints, any_of, parts, within
+from registry.axes import Bools, Floats, Ints, any_of, parts, within
 from registry.ids import PoolId, Seconds, ShareId
 from registry.resources import MILLI
 from scheduler import arrays as columns
@@ -207,12 +206,7 @@ class Standings:
     @cached_property
     def _own_left(self) -> Ints:
         """Return by vertex what an institution owns and is not guaranteed by now, elastic workers apart."""
-        arrays = self._arrays
-        rows = arrays.names.rows_of(arrays.structure)
-        left = np.asarray(arrays.structure.effective[rows] - arrays.granted[rows] + arrays.held_by_lent())
-        left[:, PLACES] = PLENTY
-        left[rows == NOBODY] = -1
-        return left
+        return self._arrays.own_left(self._arrays.granted, self._arrays.held_by_lent())
 
     def _lengths(self, cells: Ints) -> Floats:
         return length_scores(self._policy, cells[:, columns.WALLTIME])

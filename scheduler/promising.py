@@ -65,6 +65,10 @@ class Decided:
         self.latest.pop(request, None)
         del self.promises[request], self.waits_for[request]
 
+    def keep_again(self, kept: Kept, bits: int) -> None:
+        """Set aside again what was let go in vain: nobody has taken anything since, all of it is still there."""
+        self.keep(self.room.set_aside(kept), bits)
+
     def keep(self, kept: Kept, bits: int) -> Kept:
         """Know of what was set aside for a request, and what that waits for until then."""
         request = kept.request.id
@@ -129,12 +133,6 @@ def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> K
             return None
         starts, packing = found
     return keep(decided, request, gang, (starts, packing), promise.aim)
-
-
-def _found(room: Room, request: Request, gang: Gang, aim: Seconds | None) -> tuple[Seconds, Packing] | None:
-    """Return the start to promise: the latest until the aim, the first possible if there is none or no aim."""
-    latest = None if aim is None else room.latest_start(request, gang, aim)
-    return latest or room.first_start(request, gang)
 
 
 def _move(decided: Decided, kept: Kept) -> None:
@@ -231,11 +229,11 @@ def _before_weaker(
 
 
 def _keep_again(decided: Decided, kept: Kept) -> None:
-    """Set aside again what was let go in vain: nobody has taken anything since, so that all of it is still there."""
+    """Promise again what was let go in vain, and say anew what it waits for."""
     room, request = decided.room, kept.request
     soon = room.is_soon(room.floor_for(request), kept.starts)
     again = kept if soon == kept.soon else replace(kept, soon=soon)
-    decided.keep(room.set_aside(again), _keeps_waiting_for(decided, request, room.gang(request)))
+    decided.keep_again(again, _keeps_waiting_for(decided, request, room.gang(request)))
 
 
 def keep(
@@ -284,7 +282,7 @@ def _promise_latest(decided: Decided, floor: Floor, rows: Sequence[int]) -> None
             continue
         request = room.snapshot.requests[queue.key(row)]
         gang, aim = room.gang(request), Seconds(int(queue.cells[row, columns.SINCE] + decided.overtaking.seconds[row]))
-        found = _found(room, request, gang, aim)
+        found = room.latest_start(request, gang, aim) or room.first_start(request, gang)
         if found is None:
             never.add(kind)
             continue
@@ -339,7 +337,7 @@ def _is_next(decided: Decided, request: Request, row: int) -> bool:
     if first is not None:
         _start_or_keep(decided, request, gang, first)
     elif kept is not None:
-        decided.keep(room.set_aside(kept), bits)
+        decided.keep_again(kept, bits)
     return bool(stops) or first is not None
 
 

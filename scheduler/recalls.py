@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from quotas.grants import NOBODY
-from registry.axes import PLACES, PLENTY, Bools, Ints, exceeds, within
+from registry.axes import PLACES, Bools, Ints, exceeds, within
 from registry.ids import InstitutionId, PoolId, RequestId, Seconds, ShareId
 from scheduler import arrays as columns
 from scheduler.arrays import CLASSES
@@ -158,10 +158,7 @@ class Recalls:
         """
         if self._own_left is None or self._own_left[0] != self._room.decisions:
             room, names = self._room, self._room.arrays.names
-            rows = names.rows_of(room.arrays.structure)[: len(self.lent_of)]
-            left = room.arrays.structure.effective[rows] - room.grants.granted[rows] + self.lent_of
-            left[:, PLACES] = PLENTY
-            left[rows == NOBODY] = -1
+            left = room.arrays.own_left(room.grants.granted, self.lent_of)
             for kept in (one for one in room.kept() if not one.is_latest):
                 owner = names.vertices.of((ShareId(kept.request.institution), kept.request.pool))
                 left[owner] -= kept.due.total
