@@ -71,8 +71,9 @@ class Holdings:
         """Return the largest sum that an open allocation of each payer could still hold."""
         if self._available is None:
             self._available = _open(self._snapshot, self._now).most
-            if self._payers:
-                self._available = self._available.copy()
+        if self._payers:
+            # Other rooms of this snapshot, and of those that follow, look at the very same: it is never written to.
+            self._available = self._available.copy()
         for project in self._payers:
             number = self._snapshot.arrays.names.payers.of(project)
             self._available[number] = most_available(self._of(project), self._now, self._more)

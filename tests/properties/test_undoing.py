@@ -1,0 +1,93 @@
+"""What is let go leaves everything as it was before it was kept: nothing that is tried in vain leaves a trace."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.ids import RequestId, Seconds
+from scheduler.decide import decide
+from scheduler.fitting import Packing
+from scheduler.floors import Floor
+from scheduler.policy import DEFAULT_POLICY, Order
+from scheduler.promising import promised
+from scheduler.requests import Request
+from scheduler.room import Room
+from scheduler.snapshot import Snapshot
+from tests.builders import NOW
+from tests.properties.worlds import applied, ended, snapshots
+
+MANY = replace(DEFAULT_POLICY, reservations=6, order=Order.ARRIVAL)
+LATER = Seconds(NOW + 40)
+
+
+def a_room(snapshot: Snapshot) -> Room:
+    """Return the room of a second cycle, after one cluster has ended, with everything set aside that was promised."""
+    after = applied(snapshot, decide(snapshot, NOW), NOW)
+    for cluster in after.clusters()[:1]:
+        after = ended(after, cluster.request, LATER)
+    room = Room(after, LATER)
+    for request in promised(after):
+        if (first := room.first_start(request, room.gang(request))) is not None:
+            room.keep(request, room.gang(request), first)
+    return room
+
+
+def startable(room: Room) -> list[Request]:
+    """Return who waits, is promised nothing, and could pay for a start."""
+    waiting = [one for one in room.snapshot.pending() if room.floor_for(one).kept_for(one) is None]
+    return [one for one in waiting if room.promised.covering(one, room.price(one), room.now) is not None]
+
+
+def told_by(floor: Floor, snapshot: Snapshot) -> Mapping[str, object]:
+    """Return all that a floor counts, and which of its kept starts is whose."""
+    whose = {one.id: floor.kept_for(one) for one in snapshot.pending()}
+    sums = {one.id: floor.promised_to(one.institution, apart=one).tolist() for one in snapshot.pending()}
+    return {"next": floor.next_in_line, "latest": floor.latest_starts, "whose": whose, "sums": sums}
+
+
+def answers(room: Room) -> Mapping[RequestId | str, object]:
+    """Return everything that anybody could ask of a room: who could start when and where, and what is left."""
+    found: dict[RequestId | str, object] = {}
+    for request in room.snapshot.pending():
+        floor, gang = room.floor_for(request), room.gang(request)
+        starts, sums = floor.timeline.open_by_starts()
+        packing = room.packing(request, gang)
+        first, last = room.first_start(request, gang), room.latest_start(request, gang, Seconds(LATER + 5000))
+        assert packing is None or isinstance(packing, Packing)
+        found[request.id] = packing, first, last, told_by(floor, room.snapshot), starts.tolist(), sums.tolist()
+    for name in ("running", "granted", "available"):
+        found[name] = getattr(room.promised, name).tolist(), getattr(room.held, name).tolist()
+    found["grants"] = np.array(room.grants.granted).tolist()
+    return found
+
+
+@given(snapshots(MANY), st.data())
+def test_what_is_kept_and_let_go_leaves_no_trace(snapshot: Snapshot, data: st.DataObject) -> None:
+    room = a_room(snapshot)
+    before = answers(room)
+    for request in startable(room):
+        gang = room.gang(request)
+        find = data.draw(st.sampled_from([room.first_start, room.latest_start]))
+        first = find(request, gang, Seconds(LATER + 5000))
+        if first is not None:
+            aim = data.draw(st.sampled_from([None, Seconds(LATER + 9000)]))
+            room.let_go(room.keep(request, gang, first, aim))
+            assert answers(room) == before
+
+
+@given(snapshots(MANY))
+def test_what_is_let_go_and_set_aside_again_is_as_it_was(snapshot: Snapshot) -> None:
+    room = a_room(snapshot)
+    for request in startable(room):
+        if (first := room.first_start(request, room.gang(request))) is not None:
+            room.keep(request, room.gang(request), first)
+    kept = list(room.kept())
+    before = answers(room)
+    for one in kept:
+        room.let_go(one)
+    for one in kept:
+        room.set_aside(one)
+    assert answers(room) == before
