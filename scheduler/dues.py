@@ -11,7 +11,7 @@ import numpy as np
 from quotas.grants import NOBODY, Grants
 from registry.axes import Ints, all_of
 from registry.ids import Seconds
-from scheduler.profile import Leaving
+from scheduler.departures import Leaving
 
 
 @dataclass(frozen=True, slots=True, eq=False)

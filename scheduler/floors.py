@@ -13,11 +13,12 @@ from registry.axes import PLACES, Bools, Ints, any_of
 from registry.ids import AllocationId, InstitutionId, RequestId, Seconds
 from scheduler.arrays import NOWHERE
 from scheduler.bookings import Booking, is_over, until
+from scheduler.departures import Leaving
 from scheduler.dues import Due, Dues
 from scheduler.ground import Ground
 from scheduler.leaving import running_in
 from scheduler.names import Spot
-from scheduler.profile import Hold, Leaving, Timeline
+from scheduler.profile import Hold, Timeline
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
 

@@ -10,9 +10,9 @@ from registry.ids import PoolId, Seconds
 from scheduler import arrays as columns
 from scheduler.arrays import Arrays
 from scheduler.clusters import Cluster
+from scheduler.departures import Leaving
 from scheduler.ground import Ground
 from scheduler.policy import Policy
-from scheduler.profile import Leaving
 
 _ENDING: Final = 0
 """The deadline of what is about to end, which leaves a slack after now, whenever that is."""

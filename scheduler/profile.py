@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import le
@@ -12,24 +12,8 @@ import numpy as np
 
 from registry.axes import Ints, all_of, any_of, rows_where, within
 from registry.ids import Seconds
+from scheduler.departures import Departures, Leaving
 from scheduler.fitting import Crowded, Gang, Packing, place
-
-_MOST_KNOWN: Final = 64
-"""Of so many moments what has left by then is remembered: each is a table of all nodes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leaving:
-    """What runs in a pool and when each process is gone at the latest, in the order of time.
-
-    One row each: the moment, the row of its node, the row of its share, and its shape. What runs where no new work
-    goes has no node: nothing comes back there.
-    """
-
-    times: Ints
-    nodes: Ints
-    shares: Ints
-    shapes: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +48,8 @@ class Timeline:
         """Take the free amounts, which are the timeline's own from then on."""
         self.free: Final = free
         self._now: Final = now
-        times, nodes, shapes, here = leaving.times, leaving.nodes, leaving.shapes, leaving.nodes >= 0
-        if not all_of(here):
-            times, nodes, shapes = times[here], nodes[here], shapes[here]
-        self._here: Final = times, nodes, shapes
-        self._left: Final[tuple[list[int], list[Ints]]] = [0], [np.zeros(free.shape, dtype=np.int64)]
-        """What each node has back once the first so many processes have left, for some numbers of them, in order."""
+        self._departures: Final = Departures(leaving, free)
+        times, shapes = self._departures.times, self._departures.shapes
         self._times: Ints = np.empty(len(times) + 1, dtype=np.int64)
         self._times[0], self._times[1:] = now, times
         self._totals: Ints = np.empty((len(times) + 1, free.shape[1]), dtype=np.int64)
@@ -351,25 +331,8 @@ class Timeline:
                 _, sign, hold = changes[done]
                 changed[hold.rows] += sign * hold.taken[hold.rows]
                 done += 1
-            result.append(changed + self._what_left(int(self._here[0].searchsorted(at, "right"))))
+            result.append(changed + self._departures.by(at))
         return result
-
-    def _what_left(self, count: int) -> Ints:
-        """Return what each node has back once the first so many processes have left, by the nearest that is known."""
-        counts, known = self._left
-        nearest = bisect_right(counts, count) - 1
-        if counts[nearest] == count:
-            return known[nearest]
-        back, (_, nodes, shapes) = known[nearest].copy(), self._here
-        nodes, shapes = nodes[counts[nearest] : count], shapes[counts[nearest] : count]
-        for column in range(back.shape[1]):
-            # Bytes on a machine are far fewer than the 2^53 that sums of floats are exact to.
-            more = np.bincount(nodes, weights=shapes[:, column], minlength=len(back))
-            back[:, column] += more.astype(np.int64)
-        if len(counts) < _MOST_KNOWN:
-            counts.insert(nearest + 1, count)
-            known.insert(nearest + 1, back)
-        return back
 
     def _change(self, hold: Hold, sign: int) -> None:
         """Change the sums between two moments, and what each node has then."""

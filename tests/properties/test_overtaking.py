@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from registry.axes import Axes
 from registry.ids import RequestId, Seconds
+from scheduler.departures import Leaving
 from scheduler.fitting import Gang
 from scheduler.overtaking import Overtaking
 from scheduler.plan import Plan
 from scheduler.policy import DEFAULT_POLICY, Policy
-from scheduler.profile import Hold, Leaving, Timeline
+from scheduler.profile import Hold, Timeline
 from scheduler.requests import RequestClass
 from scheduler.room import Room
 from simulator.replay import Replay
