@@ -29,6 +29,7 @@ from scheduler.promising import Decided
 from scheduler.reasons import HeldByOperator, HeldByUser
 from scheduler.requests import SHORTEST_WALLTIME_SECONDS, SMALLEST_PROCESS, Request, State
 from scheduler.room import Room
+from scheduler.seating import packing_now
 from scheduler.snapshot import Snapshot
 
 MOST_DECISIONS: Final = 40
@@ -206,7 +207,7 @@ class Advising:
 def could_start(room: Room, request: Request) -> bool:
     """Tell whether a request could start if nobody else were decided about before, and nothing promised."""
     row = np.array([room.arrays.queue.row(request.id)])
-    return not stopped(room, row)[0] and room.packing(request, room.gang(request)) is not None
+    return not stopped(room, row)[0] and packing_now(room, request, room.gang(request)) is not None
 
 
 def would_start(room: Room, request: Request) -> bool:
@@ -218,7 +219,7 @@ def would_start(room: Room, request: Request) -> bool:
     if room.promised.covering(request, room.price(request), room.now) is None:
         return False
     fits = room.has_quota(request, gang.total, room.would_end(request))
-    return fits and room.packing(request, gang) is not None
+    return fits and packing_now(room, request, gang) is not None
 
 
 def _changes_the_request(advice: Advice) -> bool:

@@ -208,6 +208,7 @@ def _by_spot(room: Room, rows: Ints) -> Iterator[tuple[Floor, Ints | slice]]:
 
 def _fits_by_sums(room: Room, floor: Floor, rows: Ints) -> Bools:
     starts, sums = floor.timeline.open_by_starts()
+    sums = np.maximum(sums, floor.timeline.sums_by_starts()) if room.may_seat_anew(floor) else sums
     sums = np.maximum(sums, room.within_notice(floor)) if floor.lends else sums
     total = room.arrays.queue.columns(columns.TOTAL, rows)
     return within(total, sums[_before(room, starts, rows)] if len(starts) else sums[0])

@@ -30,6 +30,7 @@ from scheduler.promising import (
     tell_of_latest,
 )
 from scheduler.requests import Request
+from scheduler.seating import first_start, packing_now
 from scheduler.snapshot import Snapshot
 from scheduler.turns import Turns
 
@@ -131,7 +132,7 @@ def _is_answered(decided: Decided, request: Request) -> bool:
     """
     room, gang = decided.room, decided.room.gang(request)
     short = decided.reclaims.is_short_of_quota(request)
-    packing = None if short else room.packing(request, gang)
+    packing = None if short else packing_now(room, request, gang)
     if packing is not None:
         decided.start(request, gang, packing)
         return True
@@ -140,7 +141,7 @@ def _is_answered(decided: Decided, request: Request) -> bool:
         room.close(floor)
     if has_taken(decided, request, gang):
         return True
-    first = room.first_start(request, gang) if not short and room.promises_in_turn(floor) else None
+    first = first_start(room, request, gang) if not short and room.promises_in_turn(floor) else None
     if goes_first(decided, request, gang, first):
         return True
     if first is not None:

@@ -148,8 +148,12 @@ class _Stay:
 
 
 def _aside(snapshot: Snapshot, now: Seconds) -> Decided:
-    """Set everything aside that was promised, where the policy keeps promises."""
+    """Set everything aside that was promised, where the policy keeps promises.
+
+    Nobody is moved to other nodes for it: cycles to come would have to find that again, whatever has changed by then.
+    """
     decided = Decided.nothing_yet(snapshot, now)
+    decided.room.seats_stay = True
     if snapshot.policy.keeps_promises:
         set_aside(decided)
     return decided

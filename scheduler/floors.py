@@ -22,6 +22,9 @@ from scheduler.profile import Hold, Timeline
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
 
+_MOST_IN_VAIN: Final = 16
+"""So often others are looked at in one cycle for being seated anew, where nothing comes of it: each time is dear."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
@@ -67,6 +70,7 @@ class Floor:
         """How many of those are for who is next in line."""
         self.latest_starts = 0
         """How many of those are latest starts."""
+        self._seated_in_vain = 0
         self.closed = False
         """Whether nobody may start any more, because somebody who was next could not."""
 
@@ -119,6 +123,21 @@ class Floor:
         self._count(kept, -1)
         self.timeline.let_go(kept.hold)
         self.dues.let_go(kept.due)
+
+    def move(self, before: Kept, after: Kept) -> None:
+        """Set the same aside for a protected start on other nodes."""
+        self.kept[self.kept.index(before)] = after
+        self._kept_for[after.request.id] = after
+        self.timeline.move(before.hold, after.hold)
+
+    @property
+    def may_seat_anew(self) -> bool:
+        """Tell whether others could be had on other nodes for somebody, and that was not too often in vain."""
+        return len(self.ground.ids) > 1 and len(self.kept) > 0 and self._seated_in_vain < _MOST_IN_VAIN
+
+    def seated_in_vain(self) -> None:
+        """Know that it was of no use to look for other nodes for everybody."""
+        self._seated_in_vain += 1
 
     def _count(self, kept: Kept, sign: int) -> None:
         self.latest_starts += sign * kept.is_latest

@@ -9,6 +9,7 @@ import numpy as np
 from registry.axes import PLENTY, Axes, Bools, Ints
 from registry.centers import Node, NodeState
 from registry.ids import NodeId
+from scheduler.fitting import Packing
 
 
 class Ground:
@@ -53,6 +54,10 @@ class Ground:
             self.ready[self.row_of[node.id]] = _is_ready(node)
             self.emptied[self.row_of[node.id]] = _is_emptied(node)
         self.all_ready, self.any_emptied = bool(self.ready.all()), bool(self.emptied.any())
+
+    def named(self, packing: Packing) -> tuple[NodeId, tuple[tuple[NodeId, int], ...]]:
+        """Return the node of a packing's head, and of how many workers, by their ids."""
+        return self.ids[packing.head], tuple((self.ids[row], count) for row, count in packing.workers)
 
     def without(self, left: Collection[NodeId], axes: Axes) -> Ground:
         """Return the ground without nodes that are in another pool now."""

@@ -47,7 +47,7 @@ class Timeline:
     def __init__(self, free: Ints, leaving: Leaving, now: Seconds) -> None:
         """Take the free amounts, which are the timeline's own from then on."""
         self.free: Final = free
-        self._now: Final = now
+        self.now: Final = now
         self._departures: Final = Departures(leaving, free)
         times, shapes = self._departures.times, self._departures.shapes
         self._times: Ints = np.empty(len(times) + 1, dtype=np.int64)
@@ -67,6 +67,7 @@ class Timeline:
         self._until: list[Ints] = []
         self._steps: tuple[list[int], list[list[int]]] | None = None
         self._by_starts: tuple[Ints, Ints] | None = None
+        self._sums_by_starts: Ints | None = None
         self._lasting: dict[int, Ints] = {}
         self._placed: dict[tuple[int, int], tuple[Gang, Packing | Crowded]] = {}
 
@@ -77,7 +78,7 @@ class Timeline:
 
     def begin(self, taken: Ints, total: Ints, ends: Seconds) -> None:
         """Take an amount of each node from now until it is gone."""
-        begun = Hold(self._now, ends, taken, total)
+        begun = Hold(self.now, ends, taken, total)
         self.free[...] -= taken
         self._placed.clear()
         self._change(begun, -1)
@@ -150,6 +151,15 @@ class Timeline:
             self._lasting[power] = np.maximum.accumulate(lasting, axis=0)
         return self._lasting[power]
 
+    def move(self, before: Hold, after: Hold) -> None:
+        """Keep something on other nodes: as much, and at the same times."""
+        self._holds[self._holds.index(before)] = after
+        self._forget()
+        for at, then in self._then.items():
+            if before.starts <= at < before.ends:
+                then[before.rows] += before.taken[before.rows]
+                then[after.rows] -= after.taken[after.rows]
+
     def let_go(self, hold: Hold) -> None:
         """Keep something no longer."""
         self._change(hold, 1)
@@ -161,7 +171,7 @@ class Timeline:
         if not self._starts or ends <= self._starts[0]:
             return self.free
         if len(self.free) == 1:
-            return self.open_from(self._now, ends)
+            return self.open_from(self.now, ends)
         return self._opens()[bisect_left(sorted(set(self._starts)), ends)]
 
     def place(self, gang: Gang, ends: Seconds) -> Packing | Crowded:
@@ -177,6 +187,14 @@ class Timeline:
             # The gang is remembered with it: its identity is nobody else's as long as it is there.
             self._placed[alike] = gang, place(gang, self.open_until(ends))
         return self._placed[alike][1]
+
+    def sums_by_starts(self) -> Ints:
+        """Return the sums of `open_by_starts` as they would be if what is held could be on any nodes."""
+        if self._sums_by_starts is None:
+            rows = self._times.searchsorted(np.array(sorted(set(self._starts)), dtype=np.int64))
+            lowest = np.minimum.accumulate(self._totals[: rows[-1] + 1 if len(rows) else 0], axis=0)[rows]
+            self._sums_by_starts = np.concatenate((np.maximum(self.free, 0).sum(axis=0)[None], lowest))
+        return self._sums_by_starts
 
     def open_by_starts(self) -> tuple[Ints, Ints]:
         """Return when anything is held from, and the sums over all nodes of what may be taken until then.
@@ -205,7 +223,7 @@ class Timeline:
         `until` is the last moment of interest, `allows` tells whether quotas let it start at a moment.
         """
         for at in self._first_moments(gang, seconds, until):
-            packing = self._packing(gang, at, seconds)
+            packing = self.packing(gang, at, seconds)
             if packing is not None and allows(at):
                 return at, packing
         return None
@@ -217,15 +235,20 @@ class Timeline:
 
         Room becomes less only where something is held: to be tried are `until` and what is over when a hold begins.
         """
-        last = {until} | {hold.starts - seconds for hold in self._holds}
-        for at in sorted((at for at in last if self._now <= at <= until), reverse=True):
-            if self._has_room(gang.total, Seconds(at), seconds):
-                packing = self._packing(gang, Seconds(at), seconds)
-                if packing is not None and allows(Seconds(at)):
-                    return Seconds(at), packing
+        for at in self.last_moments(gang.total, seconds, until):
+            packing = self.packing(gang, at, seconds)
+            if packing is not None and allows(at):
+                return at, packing
         return None
 
-    def _has_room(self, total: Ints, at: Seconds, seconds: int) -> bool:
+    def last_moments(self, total: Ints, seconds: int, until: Seconds) -> Iterator[Seconds]:
+        """Yield the moments that could be that one as far as sums over all nodes tell, the last one first."""
+        last = {until} | {Seconds(hold.starts - seconds) for hold in self._holds}
+        for at in sorted((at for at in last if self.now <= at <= until), reverse=True):
+            if self.has_room(total, at, seconds):
+                yield at
+
+    def has_room(self, total: Ints, at: Seconds, seconds: int) -> bool:
         """Tell whether the sum over all nodes is enough from a moment on for so long."""
         begin = int(self._times.searchsorted(at, "right")) - 1
         end = int(self._times.searchsorted(at + seconds, "left"))
@@ -233,19 +256,23 @@ class Timeline:
 
     def _first_moments(self, gang: Gang, seconds: int, until: Seconds | None) -> Iterator[Seconds]:
         """Yield moments at which the gang fits, the first one first; those in between are not gone through twice."""
-        moments = self._by_sums(gang.total, seconds, until, self._totals)
+        moments = self.moments(gang.total, seconds, until)
         if len(self.free) == 1:
             yield from (Seconds(int(at)) for at in moments)
             return
         for run in self._runs(moments, seconds):
-            if self._packing(gang, Seconds(int(run[-1])), seconds) is None:
+            if self.packing(gang, Seconds(int(run[-1])), seconds) is None:
                 continue
             low, high = 0, len(run) - 1
             while low < high:
                 middle = (low + high) // 2
-                fits = self._packing(gang, Seconds(int(run[middle])), seconds) is not None
+                fits = self.packing(gang, Seconds(int(run[middle])), seconds) is not None
                 low, high = (low, middle) if fits else (middle + 1, high)
             yield from (Seconds(int(at)) for at in run[low:])
+
+    def moments(self, total: Ints, seconds: int, until: Seconds | None) -> Ints:
+        """Return the moments from which the sum over all nodes is enough for so long, up to the last of interest."""
+        return self._by_sums(total, seconds, until, self._totals)
 
     def _by_sums(self, total: Ints, seconds: int, until: Seconds | None, totals: Ints) -> Ints:
         """Return the moments from which the sum over all nodes is enough for so long."""
@@ -269,9 +296,9 @@ class Timeline:
         cuts = sorted(starts | {at - seconds + 1 for at in starts} | {at + 1 for at in starts})
         return (run for run in np.split(moments, np.searchsorted(moments, np.array(cuts, dtype=np.int64))) if len(run))
 
-    def _packing(self, gang: Gang, at: Seconds, seconds: int) -> Packing | None:
+    def packing(self, gang: Gang, at: Seconds, seconds: int) -> Packing | None:
         """Return where a gang goes at a moment: first to nodes that are not free now, for the others are of use."""
-        first = None if at == self._now or len(self.free) == 1 else np.maximum(self.free, 0)
+        first = None if at == self.now or len(self.free) == 1 else np.maximum(self.free, 0)
         packing = place(gang, self.open_from(at, Seconds(at + seconds)), first)
         return packing if isinstance(packing, Packing) else None
 
@@ -283,7 +310,7 @@ class Timeline:
                 return self._totals[begin : begin + 1].copy()
             end = int(self._times.searchsorted(ends, "left"))
             return np.asarray(self._totals[begin : max(end, begin + 1)].min(axis=0)[None])
-        free = self._free_at(at)
+        free = self.free_at(at)
         first, last = bisect_left(self._starts, at), bisect_left(self._starts, ends)
         for then in self._thens(sorted(set(self._starts[first:last]))):
             free = np.minimum(free, then)
@@ -296,11 +323,11 @@ class Timeline:
         rows, needed = hold.rows, hold.taken[hold.rows]
         first, last = bisect_left(self._starts, hold.starts), bisect_left(self._starts, hold.ends)
         thens = self._thens(sorted(set(self._starts[first:last])))
-        return all(all_of(needed <= np.maximum(then[rows], 0)) for then in (self._free_at(hold.starts), *thens))
+        return all(all_of(needed <= np.maximum(then[rows], 0)) for then in (self.free_at(hold.starts), *thens))
 
-    def _free_at(self, at: Seconds) -> Ints:
+    def free_at(self, at: Seconds) -> Ints:
         """Return what each node has free at a moment, for looking at it at once."""
-        if at == self._now:
+        if at == self.now and not (self._starts and self._starts[0] <= at):
             return self.free
         return self._then[at] if at in self._then else self._at([at])[0]
 
@@ -348,7 +375,7 @@ class Timeline:
 
     def _forget(self) -> None:
         """Forget what was worked out of how things were."""
-        self._until, self._steps, self._by_starts = [], None, None
+        self._until, self._steps, self._by_starts, self._sums_by_starts = [], None, None, None
         # Who is gone before anything is held goes where it would have gone.
         self._placed = {alike: placed for alike, placed in self._placed.items() if not alike[1]}
         self._lasting.clear()

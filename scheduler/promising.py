@@ -21,6 +21,7 @@ from scheduler.policy import Order
 from scheduler.reclaim import Reclaims
 from scheduler.requests import Cause, Promise, Request
 from scheduler.room import Room
+from scheduler.seating import first_start, latest_start, move, packing_now, start_at
 from scheduler.snapshot import Snapshot
 
 
@@ -52,11 +53,26 @@ class Decided:
         room, least = self.room, self.room.policy.minimum_run_seconds
         borrows = least is not None and self.reclaims.claim(request, gang) > Claim.GUARANTEED
         self.standings.use(request, gang.total, request.walltime_seconds)
+        self._move_others(request, packing)
         placement = room.start(request, gang, packing)
         if borrows and least is not None:
             until = Seconds(min(room.now + least, placement.deadline))
             placement = replace(placement, guaranteed_until=until)
         self.placements.append(placement)
+
+    def promise(
+        self, request: Request, gang: Gang, first: tuple[Seconds, Packing], aim: Seconds | None, bits: int
+    ) -> Kept:
+        """Set a start aside for a request, a latest one if it has an aim."""
+        self._move_others(request, first[1])
+        return self.keep(self.room.keep(request, gang, first, aim), bits)
+
+    def _move_others(self, request: Request, packing: Packing) -> None:
+        """Have those on other nodes who make way for a request, at the same times."""
+        for kept in move(self.room, self.room.floor_for(request), packing):
+            self.promises[kept.request.id] = kept.promise
+            if kept.is_latest:
+                self.latest[kept.request.id] = kept
 
     def let_go(self, kept: Kept) -> None:
         """Promise something no longer, which is about to start or to be promised otherwise."""
@@ -127,8 +143,9 @@ def _set_aside(decided: Decided, request: Request, promise: Promise | None) -> K
     packing = packing_of(promise, room.floor_for(request).ground)
     starts = Seconds(max(promise.starts, room.now))
     if packing is None or not room.could_keep(request, gang, starts, packing):
-        # A latest start, too, comes no later than it has to now: only once is it put as late as can be.
-        found = room.first_start(request, gang)
+        # What is promised is a time: other nodes will do. A latest start, too, comes no later than it has to now, if it
+        # has to: only once is it put as late as can be.
+        found = start_at(room, request, gang, starts) or first_start(room, request, gang)
         if found is None:
             return None
         starts, packing = found
@@ -140,7 +157,7 @@ def _move(decided: Decided, kept: Kept) -> None:
     room, request = decided.room, kept.request
     gang = room.gang(request)
     decided.let_go(kept)
-    first = room.first_start(request, gang, until=kept.starts)
+    first = first_start(room, request, gang, until=kept.starts)
     assert first is not None, kept
     if first[0] <= room.now:
         decided.start(request, gang, first[1])
@@ -167,7 +184,7 @@ def has_taken(decided: Decided, request: Request, gang: Gang) -> bool:
     reclaims = decided.reclaims
 
     def at_once() -> tuple[Seconds, Packing] | None:
-        packing = None if reclaims.is_short_of_quota(request) else decided.room.packing(request, gang)
+        packing = None if reclaims.is_short_of_quota(request) else packing_now(decided.room, request, gang)
         return reclaims.back_for(request, gang) if packing is None else (decided.room.now, packing)
 
     def at_last() -> tuple[Seconds, Packing] | None:
@@ -193,7 +210,7 @@ def goes_first(decided: Decided, request: Request, gang: Gang, first: tuple[Seco
     def earlier() -> tuple[Seconds, Packing] | None:
         if decided.reclaims.is_short_of_quota(request) or not room.may_promise_on(room.floor_for(request)):
             return None
-        found = room.first_start(request, gang)
+        found = first_start(room, request, gang)
         return found if found is not None and (first is None or found[0] < first[0]) else None
 
     return _before_weaker(decided, request, gang, earlier)
@@ -241,7 +258,7 @@ def keep(
 ) -> Kept:
     """Promise a request a start, a latest one if it has an aim, and know what it waits for until then."""
     bits = _keeps_waiting_for(decided, request, gang)
-    return decided.keep(decided.room.keep(request, gang, first, aim), bits)
+    return decided.promise(request, gang, first, aim, bits)
 
 
 def _keeps_waiting_for(decided: Decided, request: Request, gang: Gang) -> int:
@@ -282,7 +299,7 @@ def _promise_latest(decided: Decided, floor: Floor, rows: Sequence[int]) -> None
             continue
         request = room.snapshot.requests[queue.key(row)]
         gang, aim = room.gang(request), Seconds(int(queue.cells[row, columns.SINCE] + decided.overtaking.seconds[row]))
-        found = room.latest_start(request, gang, aim) or room.first_start(request, gang)
+        found = latest_start(room, request, gang, aim) or first_start(room, request, gang)
         if found is None:
             never.add(kind)
             continue
@@ -333,7 +350,7 @@ def _is_next(decided: Decided, request: Request, row: int) -> bool:
     if kept is not None:
         decided.let_go(kept)
     stops = stopped(room, np.array([row]))[0]
-    first = None if stops else room.first_start(request, gang)
+    first = None if stops else first_start(room, request, gang)
     if first is not None:
         _start_or_keep(decided, request, gang, first)
     elif kept is not None:

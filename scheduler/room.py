@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -60,6 +60,8 @@ class Room:
         self._price_of: dict[int, tuple[Request, MicroCredits]] = {}
         self.stopped_by: Ints | None = None
         """What else than nodes stops each row of the queue, once it was asked and while nothing can change it."""
+        self.seats_stay = False
+        """Whether nobody who was promised a start is moved to other nodes for somebody else."""
         self.decisions = 0
         """How often something was taken or kept: until then what was found out stays true."""
 
@@ -150,6 +152,10 @@ class Room:
         then = floor.timeline.open_from(self.after_notice, Seconds(self.after_notice + 1))
         return np.asarray(np.maximum(then, 0).sum(axis=0) + floor.lent)
 
+    def may_seat_anew(self, floor: Floor) -> bool:
+        """Tell whether others may be had on other nodes for somebody, who finds room by sums but not by nodes."""
+        return floor.may_seat_anew and not self.seats_stay
+
     @property
     def may_promise(self) -> bool:
         """Tell whether a promise could still be given in some pool."""
@@ -186,15 +192,6 @@ class Room:
         left = request.walltime_seconds if booking is None else left_seconds(booking, self.now)
         return min(request.walltime_seconds, left)
 
-    def packing(self, request: Request, gang: Gang) -> Packing | None:
-        """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
-        floor, ends = self.floor_for(request), self.would_end(request)
-        packing = floor.timeline.place(gang, ends)
-        if not isinstance(packing, Packing):
-            return None
-        row = self.grants.row(request.project, request.pool)
-        return None if floor.dues.delayed(row, gang.total, self.now, ends) else packing
-
     def start(self, request: Request, gang: Gang, packing: Packing) -> Placement:
         """Place a request that nothing stops, and take its room."""
         allocation = self.promised.covering(request, self.price(request), self.now)
@@ -226,14 +223,9 @@ class Room:
         due = Due(self.grants.row(request.project, request.pool), gang.total, starts, ends)
         allocation = self.promised.covering(request, self.price(request), self.now)
         assert allocation is not None, request
-        ids = floor.ground.ids
-        promise = Promise(
-            given=request.promise.given if request.promise else self.now,
-            starts=starts,
-            head=ids[packing.head],
-            workers=tuple((ids[row], count) for row, count in packing.workers),
-            aim=aim,
-        )
+        given = request.promise.given if request.promise else self.now
+        head, workers = floor.ground.named(packing)
+        promise = Promise(given=given, starts=starts, head=head, workers=workers, aim=aim)
         return self.set_aside(Kept(request, starts, hold, due, allocation.id, self.is_soon(floor, starts), promise))
 
     def set_aside(self, kept: Kept) -> Kept:
@@ -270,22 +262,6 @@ class Room:
         floor, request = self.floor_for(kept.request), kept.request
         floor.let_go(kept)
         self.promised.forget(request, kept.allocation, kept.hold.total, self.price(request))
-
-    def first_start(self, request: Request, gang: Gang, until: Seconds | None = None) -> tuple[Seconds, Packing] | None:
-        """Return when a request could start at the earliest, beside everything kept, and where."""
-        timeline, lasts = self.floor_for(request).timeline, self.lasts(request)
-        return timeline.earliest(gang, lasts, until=until, allows=self._allows(request, gang))
-
-    def latest_start(self, request: Request, gang: Gang, until: Seconds) -> tuple[Seconds, Packing] | None:
-        """Return when a request could start at the latest, up to a moment and beside everything kept, and where."""
-        timeline, lasts = self.floor_for(request).timeline, self.lasts(request)
-        return timeline.latest(gang, lasts, until=until, allows=self._allows(request, gang))
-
-    def _allows(self, request: Request, gang: Gang) -> Callable[[Seconds], bool]:
-        """Return what tells whether quotas let a request start at a moment."""
-        dues, lasts = self.floor_for(request).dues, self.lasts(request)
-        row = self.grants.row(request.project, request.pool)
-        return lambda at: dues.allows(row, gang.total, at, Seconds(at + lasts))
 
     def grow(self, cluster: Cluster, ordinal: int, part: Part, count: int = 1) -> tuple[Process, ...]:
         """Give a running cluster so many more workers, or as many as everything allows, and take their room.

@@ -15,6 +15,7 @@ from scheduler.policy import DEFAULT_POLICY, Order
 from scheduler.promising import promised
 from scheduler.requests import Request
 from scheduler.room import Room
+from scheduler.seating import first_start
 from scheduler.snapshot import Snapshot
 from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
 from tests.properties.worlds import applied, ended, snapshots
@@ -75,7 +76,7 @@ def test_who_could_not_come_earlier_by_sums_does_not_when_it_is_tried(snapshot: 
 
 def first_start_without(room: Room, kept: Kept) -> Seconds:
     room.let_go(kept)
-    first = room.first_start(kept.request, room.gang(kept.request), until=kept.starts)
+    first = first_start(room, kept.request, room.gang(kept.request), until=kept.starts)
     assert first is not None
     room.keep(kept.request, room.gang(kept.request), first, kept.promise.aim)
     return first[0]
