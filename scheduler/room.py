@@ -243,12 +243,11 @@ class Room:
         return starts <= self.after_notice and floor.lends
 
     def may_gain(self, kept: Kept) -> bool:
-        """Tell whether anything could be gained by finding a protected start again, as far as sums tell.
+        """Tell whether a protected start could come earlier if it were found again, as far as sums tell.
 
-        Of several nodes others may be better for whoever comes later, even if the start is the same.
+        On which nodes it is does not matter: whoever comes later has it elsewhere if that is of use.
         """
-        floor = self.floor_for(kept.request)
-        return len(floor.ground.ids) > 1 or floor.timeline.may_come_earlier(kept.hold)
+        return self.floor_for(kept.request).timeline.may_come_earlier(kept.hold)
 
     def could_keep(self, request: Request, gang: Gang, starts: Seconds, packing: Packing) -> bool:
         """Tell whether what was promised can still be had, on the same nodes from the same moment."""

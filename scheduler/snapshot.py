@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar, assert_never, cast
 
 from quotas.allocations import Allocation
@@ -109,6 +109,14 @@ class Snapshot:
         return card.rule(pool) if card else None
 
 
+def _is_moved(before: Request, after: Request) -> bool:
+    """Tell whether nothing is new of a request but on which nodes it was promised a start, which makes no room."""
+    was, promise = before.promise, after.promise
+    if was is None or promise is None or was == promise or was.starts != promise.starts:
+        return False
+    return replace(before, promise=promise) == after
+
+
 class _Draft:
     """A snapshot in the making: its mappings and tables are copied once, however many facts come."""
 
@@ -174,7 +182,7 @@ class _Draft:
                 self.arrays.processes.drop((request.id, ordinal))
         else:
             self.requests[request.id] = request
-        if before is not None and (before.promise or before.state is State.PLACED):
+        if before is not None and (before.promise or before.state is State.PLACED) and not _is_moved(before, request):
             self.freed.add(request.pool)
         self.arrays.put_request(request, self.processes.get(request.id, {}).values())
 
