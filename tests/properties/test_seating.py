@@ -56,10 +56,11 @@ def test_so_do_those_that_were_promised_a_latest_start(drawn: list[tuple[int, in
     assert starts(FEW, FEW, jobs, policy) == starts(FEW, 1, jobs, policy)
 
 
-MOMENT = st.integers(1, 60)
-GANG = st.tuples(st.integers(1, 3), st.integers(0, 4), st.integers(1, 3), st.integers(1, 30))
+MOMENT = st.integers(1, 30)
+GANG = st.tuples(st.integers(1, 2), st.integers(0, 3), st.integers(1, 2), st.integers(1, 20))
 """The cores of a head, workers and the cores of each, and for how long it runs."""
-RUNNING = st.lists(st.tuples(MOMENT, st.integers(0, 4), st.integers(1, 2)), max_size=5)
+RUNNING = st.lists(st.tuples(MOMENT, st.integers(0, 5), st.integers(1, 2)), min_size=3, max_size=6)
+PROMISED = st.lists(GANG, min_size=4, max_size=12)
 BOOKED = st.lists(st.tuples(MOMENT, MOMENT, st.integers(0, 4)), max_size=2)
 """From when, for how long, and of which node everything that is free then."""
 
@@ -120,7 +121,7 @@ def is_overfull(timeline: Timeline) -> bool:
 
 
 @settings(max_examples=200)
-@given(st.integers(2, 5), RUNNING, st.lists(GANG, max_size=8), GANG)
+@given(st.integers(3, 6), RUNNING, PROMISED, GANG)
 def test_on_equal_nodes_of_one_core_all_have_seats_whenever_sums_are_enough(
     nodes: int, running: list[tuple[int, int, int]], promised: list[tuple[int, int, int, int]], new: tuple[int, ...]
 ) -> None:
@@ -139,7 +140,7 @@ def test_on_equal_nodes_of_one_core_all_have_seats_whenever_sums_are_enough(
 
 
 @settings(max_examples=200)
-@given(st.lists(st.integers(1, 4), min_size=2, max_size=5), RUNNING, BOOKED, st.lists(GANG, max_size=8), GANG)
+@given(st.lists(st.integers(1, 3), min_size=3, max_size=6), RUNNING, BOOKED, PROMISED, GANG)
 def test_wherever_others_are_moved_to_no_node_is_ever_overfull(
     sizes: list[int],
     running: list[tuple[int, int, int]],
