@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from operator import le
 from typing import Final
 
 import numpy as np
@@ -65,7 +64,6 @@ class Timeline:
         self._early: list[Hold] = []
         self._then: dict[Seconds, Ints] = {}
         self._until: list[Ints] = []
-        self._steps: tuple[list[int], list[list[int]]] | None = None
         self._by_starts: tuple[Ints, Ints] | None = None
         self._sums_by_starts: Ints | None = None
         self._lasting: dict[int, Ints] = {}
@@ -122,13 +120,10 @@ class Timeline:
 
         It would either be over by its start, or there is room just before that.
         """
-        if self._steps is None:
-            self._steps = self._times.tolist(), self._totals.tolist()
-        times, sums = self._steps
-        begin, needed, seconds = bisect_left(times, hold.starts), hold.total.tolist(), hold.ends - hold.starts
+        begin, seconds = int(self._times.searchsorted(hold.starts, "left")), hold.ends - hold.starts
         if not begin:
             return False
-        if not (all(map(le, needed, sums[begin - 1])) or all_of(hold.total <= self._best(seconds)[begin - 1])):
+        if not (all_of(hold.total <= self._totals[begin - 1]) or all_of(hold.total <= self._best(seconds)[begin - 1])):
             return False
         end = int(self._times.searchsorted(hold.ends, "left"))
         totals = self._totals.copy()
@@ -375,7 +370,7 @@ class Timeline:
 
     def _forget(self) -> None:
         """Forget what was worked out of how things were."""
-        self._until, self._steps, self._by_starts, self._sums_by_starts = [], None, None, None
+        self._until, self._by_starts, self._sums_by_starts = [], None, None
         # Who is gone before anything is held goes where it would have gone.
         self._placed = {alike: placed for alike, placed in self._placed.items() if not alike[1]}
         self._lasting.clear()
