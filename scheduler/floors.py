@@ -22,7 +22,7 @@ from scheduler.profile import Hold, Timeline
 from scheduler.requests import Promise, Request
 from scheduler.snapshot import Snapshot
 
-_MOST_IN_VAIN: Final = 16
+_MOST_IN_VAIN: Final = 8
 """So often others are looked at in one cycle for being seated anew, where nothing comes of it: each time is dear."""
 
 
