@@ -119,7 +119,7 @@ class Retirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseChange:
-    """A waiting request is promised a start, another one than before, or none any more.
+    """A waiting request is promised a start, another one than before or the same on other nodes, or none any more.
 
     `cause` is whose stronger claim broke what it was promised, if one did.
     """

@@ -138,6 +138,7 @@ class Draft:
 class Promise:
     """The protected start of a request that nodes alone stop: when at the latest, and on which nodes.
 
+    Until it comes it may be had on other nodes, for somebody whom nodes alone keep from an earlier start.
     `workers` are counts by node. `given` is when the request was first promised anything: earlier promises come first.
     A latest start has an `aim`, the moment by which it was to come if it could: its request may start earlier whenever
     it is its turn. Without one it is the start of who is next in line, as early as there is room.

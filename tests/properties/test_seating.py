@@ -10,19 +10,22 @@ from hypothesis import strategies as st
 
 from registry.axes import Axes, Ints
 from registry.ids import RequestId, Seconds
+from scheduler.decide import decide
 from scheduler.departures import Leaving
-from scheduler.fitting import Gang, Packing
+from scheduler.fitting import Gang, Packing, place_when_empty
 from scheduler.policy import Policy
 from scheduler.profile import Hold, Timeline
+from scheduler.requests import Request
 from scheduler.seats import Reseated, Seat, seated_anew
 from simulator.replay import Replay
 from simulator.schedules import starts_of
 from simulator.site import Site
 from simulator.swf import RigidJob
-from tests.builders import NOW, cores, request_id
+from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center, request_id
 from tests.properties.test_overtaking import impatient, jobs_of
 from tests.properties.test_replay import PROCESSORS as MANY
 from tests.properties.test_replay import made_up, policy_of
+from tests.properties.worlds import applied, ended
 
 FEW = 6
 JOB = st.tuples(st.integers(0, 600), st.integers(1, FEW), st.integers(1, 3000), st.sampled_from([0, 0, 500, 5000]))
@@ -175,3 +178,54 @@ def test_who_would_have_to_go_into_a_booking_stays_and_nobody_is_moved() -> None
     now = seated_anew(timeline, a_gang(1, 0, 1), (NOW, Seconds(NOW + 40)), seats)
     assert now == Reseated(1, (), ()), "it stays where it is, as the other node is free"
     assert isinstance(now, Packing)
+
+
+MOSTLY_ONE = st.sampled_from([1, 1, 1, 2])
+ASKED = st.tuples(
+    st.tuples(MOSTLY_ONE, st.integers(0, 3), MOSTLY_ONE, st.integers(1, 20)), st.integers(0, 4), st.integers(1, 20)
+)
+"""What somebody asks for, how long after the one before, and for how long it really runs."""
+
+
+def asked_on(sizes: Sequence[int], drawn: Sequence[tuple[tuple[int, int, int, int], int, int]]) -> list[Request]:
+    """Return requests that each fit on empty nodes, one after the other as they come."""
+    requests, at = list[Request](), int(NOW)
+    nodes = [a_node(f"n{number}", cores(size, 9)) for number, size in enumerate(sizes)]
+    for number, ((head, workers, each, walltime), after, _) in enumerate(drawn, start=1):
+        at += after
+        one = replace(a_request(number, submitted=at), walltime_seconds=walltime, head=cores(head), worker=cores(each))
+        one = replace(one, workers_min=workers, workers_max=workers)
+        if isinstance(place_when_empty(one, nodes), Packing):
+            requests.append(one)
+    return requests
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(1, 3), min_size=3, max_size=5),
+    st.lists(ASKED, min_size=12, max_size=25),
+    st.sampled_from([policy_of("fcfs-conservative"), impatient(reservations=2)]),
+)
+def test_on_any_nodes_whoever_was_promised_a_start_has_started_by_then_wherever_it_was_moved_to(
+    sizes: list[int], drawn: list[tuple[tuple[int, int, int, int], int, int]], policy: Policy
+) -> None:
+    nodes = [a_node(f"n{number}", cores(size, 9)) for number, size in enumerate(sizes)]
+    center = a_snapshot(facts_of_a_center(nodes, ["vmu.vision"]), policy)
+    coming = asked_on(sizes, drawn)
+    runs = {one.id: min(seconds, one.walltime_seconds) for one, (*_, seconds) in zip(coming, drawn, strict=False)}
+    promised: dict[RequestId, Seconds] = {}
+    for at in range(NOW, NOW + 10**4):
+        for one in [cluster.request for cluster in center.clusters()]:
+            center = ended(center, one, Seconds(at)) if (one.placed or 0) + runs[one.id] <= at else center
+        center = center.with_facts([one for one in coming if one.submitted == at])
+        plan = decide(center, Seconds(at))
+        for change in plan.promises:
+            assert change.promise is not None
+            assert change.promise.starts <= promised.get(change.request.id, change.promise.starts)
+            promised[change.request.id] = change.promise.starts
+        assert all(at <= promised.get(one.request.id, at) for one in plan.placements)
+        center = applied(center, plan, Seconds(at))
+        assert all(node.granted.within(node.capacity) for node in center.nodes.values())
+        if not center.requests and at >= coming[-1].submitted if coming else True:
+            return
+    raise AssertionError("somebody never starts")
