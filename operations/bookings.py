@@ -1,11 +1,13 @@
 """Nodes booked in advance: by the center, seen by everybody, given back early by whoever they were booked for."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from operations.callers import Caller, reached_institution
 from operations.policies import Subject, forbidden
 from operations.ports.store import BookingFilter, Work
 from operations.reasons import Reason, Refused, Unknown
+from operations.replaying import ReplayKey, once
 from registry.centers import Node
 from registry.ids import BookingId, NodeId, PoolId, ProjectId, Seconds, institution_of
 from registry.reasons import HasEnded, NotThere
@@ -47,8 +49,16 @@ class BookingView:
     known: bool
 
 
-def book(work: Work, caller: Caller, plan: BookingPlan, policy: Policy, *, now: Seconds) -> BookingView | Refused:
-    """Book whole nodes for a time, or say everything that is in the way.
+def book(
+    work: Work, caller: Caller, plan: BookingPlan, replay: ReplayKey | None, policy: Policy, *, now: Seconds
+) -> BookingView | Refused:
+    """Book whole nodes for a time, or say everything that is in the way; a repeated key gets its first answer."""
+    deed = partial(_book, work, caller, plan, policy, now=now)
+    return once(work, replay, plan.id, deed, lambda made: see_booking(work, caller, BookingId(made)), now=now)
+
+
+def _book(work: Work, caller: Caller, plan: BookingPlan, policy: Policy, *, now: Seconds) -> BookingView | Refused:
+    """Book what is planned.
 
     The pool is locked first: two who book the same nodes at once are one after the other, and nothing is placed there
     between the look at what runs and the booking.

@@ -6,6 +6,7 @@ from operations.callers import Caller, reached_institution
 from operations.policies import Subject, Who, forbidden
 from operations.ports.office import Office
 from operations.reasons import Forbidden, Reason, Refused, Unknown
+from operations.replaying import ReplayKey, once
 from registry.ids import InstitutionId, PersonId, ProjectId, Seconds
 from registry.people import EVERYTHING, Person, Role, RoleGrant
 from registry.reasons import HasEnded, NotThere, OwnAccess, RoleReachMismatch, TooEarly
@@ -19,13 +20,19 @@ class PersonView:
     grants: tuple[RoleGrant, ...]
 
 
-def add_person(work: Office, caller: Caller, person: Person, grant: RoleGrant, *, now: Seconds) -> PersonView | Refused:
-    """Add a person with a first role."""
-    if reason := _fault(work, caller, grant, now=now):
-        return Refused(reasons=(reason,))
-    work.people.add(person)
-    work.grants.put(grant)
-    return PersonView(person=person, grants=(grant,))
+def add_person(
+    work: Office, caller: Caller, person: Person, grant: RoleGrant, replay: ReplayKey | None, *, now: Seconds
+) -> PersonView | Refused:
+    """Add a person with a first role; a repeated key gets its first answer."""
+
+    def add() -> PersonView | Refused:
+        if reason := _fault(work, caller, grant, now=now):
+            return Refused(reasons=(reason,))
+        work.people.add(person)
+        work.grants.put(grant)
+        return PersonView(person=person, grants=(grant,))
+
+    return once(work, replay, person.id, add, lambda made: see_person(work, caller, PersonId(made)), now=now)
 
 
 def see_person(work: Office, caller: Caller, person_id: PersonId) -> PersonView | Refused:

@@ -14,7 +14,8 @@ from operations.policies import Subject, Who, forbidden
 from operations.ports.office import BEFORE_ALL, Office, Place, RequestFilter, RequestView, Told
 from operations.ports.store import KeptLog
 from operations.reasons import Forbidden, NotRunning, Refused, Unknown
-from operations.requests import ReplayKey, cancel, hold, refusals, release, scale, submit, tags_of
+from operations.replaying import ReplayKey, once
+from operations.requests import as_it_stands, cancel, hold, refusals, release, scale, submit, tags_of
 from registry.centers import Environment
 from registry.ids import BEGINNING, PoolId, ProjectId, RequestId, Seconds
 from registry.tags import Tags
@@ -90,10 +91,22 @@ def cancel_for(work: Office, caller: Caller, request: RequestId, *, now: Seconds
 
 
 def extend_for(
-    work: Office, caller: Caller, request: RequestId, seconds: int, seen: Seen, *, now: Seconds
+    work: Office,
+    caller: Caller,
+    request: RequestId,
+    seconds: int,
+    seen: Seen,
+    *,
+    replay: ReplayKey | None,
+    now: Seconds,
 ) -> RequestView | Refused:
-    """Let a cluster go on for longer, for its owner or who administers it."""
-    return _change(work, caller, "requests:extend", request, partial(extend, seconds=seconds, seen=seen, now=now))
+    """Let a cluster go on for longer, for its owner or who administers it; a repeated key adds nothing more."""
+
+    def longer(work: Office, request: RequestId) -> Request | Refused:
+        deed = partial(extend, work, request, seconds, seen, now=now)
+        return once(work, replay, request, deed, partial(as_it_stands, work), now=now)
+
+    return _change(work, caller, "requests:extend", request, longer)
 
 
 def scale_for(

@@ -1,13 +1,15 @@
 """What people do with requests: submit, hold and release, scale, cancel, and ask why they wait."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from operations.callers import Caller
 from operations.clusters import end_request, let_end
 from operations.events import Event, EventKind
-from operations.ports.store import UsedKey, Work
-from operations.reasons import KeyUsedOtherwise, NotPending, NotRunning, OutsideWorkerRange, Reason, Refused, Unknown
+from operations.ports.store import Work
+from operations.reasons import NotPending, NotRunning, OutsideWorkerRange, Reason, Refused, Unknown
+from operations.replaying import ReplayKey, once
 from registry.centers import Node
 from registry.ids import PoolId, ProjectId, RequestId, Seconds
 from registry.reasons import HasEnded, NotThere
@@ -19,14 +21,6 @@ from scheduler.policy import Policy
 from scheduler.reasons import InstitutionWaitsEnough, TooManyWaiting, UnknownEnvironment
 from scheduler.requests import Draft, End, Request, State
 from scheduler.scaling import resized, spared_milliseconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayKey:
-    """An idempotency key as a caller sent it, with the fingerprint of everything that was asked with it."""
-
-    key: str
-    fingerprint: str
 
 
 def tags_of(work: Work, caller: Caller, project_id: ProjectId, pool_id: PoolId) -> Tags | Refused:
@@ -51,17 +45,16 @@ def tags_of(work: Work, caller: Caller, project_id: ProjectId, pool_id: PoolId) 
 
 def submit(work: Work, draft: Draft, replay: ReplayKey | None, policy: Policy, *, now: Seconds) -> Request | Refused:
     """Accept a request, or say why it could never run; a repeated key gets its first answer."""
-    if replay and (earlier := work.keys.used(draft.person, replay.key)):
-        return _first_answer(work, earlier, replay)
-    if reasons := refusals(work, draft, policy, now):
-        return Refused(reasons=reasons)
-    request = draft.accepted(now)
-    work.requests.add(request)
-    if replay:
-        use = UsedKey(fingerprint=replay.fingerprint, request=request.id)
-        work.keys.keep(draft.person, replay.key, use, now=now)
-    work.journal.add([Event(request=request.id, at=now, kind=EventKind.SUBMITTED)])
-    return request
+
+    def accept() -> Request | Refused:
+        if reasons := refusals(work, draft, policy, now):
+            return Refused(reasons=reasons)
+        request = draft.accepted(now)
+        work.requests.add(request)
+        work.journal.add([Event(request=request.id, at=now, kind=EventKind.SUBMITTED)])
+        return request
+
+    return once(work, replay, draft.id, accept, partial(as_it_stands, work), now=now)
 
 
 def refusals(work: Work, draft: Draft, policy: Policy, now: Seconds) -> tuple[Reason, ...]:
@@ -78,7 +71,7 @@ def cancel(work: Work, request_id: RequestId, *, now: Seconds) -> Request | Refu
         end_request(work, request, End.CANCELLED, now=now)
     else:
         let_end(work, request_id, End.CANCELLED, now=now)
-    return _again(work, request_id)
+    return as_it_stands(work, request_id)
 
 
 def hold(work: Work, request_id: RequestId, *, by_operator: bool, now: Seconds) -> Request | Refused:
@@ -118,7 +111,7 @@ def scale(work: Work, request_id: RequestId, workers: int, policy: Policy, *, no
         work.clusters.swap(slot, replace(slot, wanted=False, stop_by=Seconds(now + policy.notice_seconds)))
     details = (("workers", str(workers)), ("leaving", str(len(leaving))))
     work.journal.add([Event(request=request_id, at=now, kind=EventKind.SCALED, details=details)])
-    return _again(work, request_id)
+    return as_it_stands(work, request_id)
 
 
 def _obstacles(work: Work, draft: Draft, policy: Policy, now: Seconds) -> tuple[Reason, ...]:
@@ -156,12 +149,6 @@ def _misfits(work: Work, draft: Draft, nodes: Sequence[Node], now: Seconds) -> t
     return misfits(draft, booking, nodes, now)
 
 
-def _first_answer(work: Work, earlier: UsedKey, replay: ReplayKey) -> Request | Refused:
-    if earlier.fingerprint != replay.fingerprint:
-        return Refused(reasons=(KeyUsedOtherwise(),))
-    return _again(work, earlier.request)
-
-
 def _set_hold(work: Work, request_id: RequestId, *, by_operator: bool, held: bool, now: Seconds) -> Request | Refused:
     request = work.requests.get(request_id)
     if request is None:
@@ -176,7 +163,7 @@ def _set_hold(work: Work, request_id: RequestId, *, by_operator: bool, held: boo
     by = ("by", "operator" if by_operator else "user")
     kind = EventKind.HELD if held else EventKind.UNHELD
     work.journal.add([Event(request=request_id, at=now, kind=kind, details=(by,))])
-    return _again(work, request_id)
+    return as_it_stands(work, request_id)
 
 
 def _youngest(slots: Sequence[Process], workers: int) -> list[Process]:
@@ -187,7 +174,8 @@ def _youngest(slots: Sequence[Process], workers: int) -> list[Process]:
     return sorted(elastic, key=lambda slot: -slot.ordinal)[:excess]
 
 
-def _again(work: Work, request_id: RequestId) -> Request:
-    request = work.requests.get(request_id)
+def as_it_stands(work: Work, request_id: str) -> Request:
+    """Return a request that is there, with everything that this transaction has changed of it."""
+    request = work.requests.get(RequestId(request_id))
     assert request is not None, request_id
     return request

@@ -18,7 +18,8 @@ KEYS: Final = Table(
     Column("person", TEXT, primary_key=True),
     Column("key", TEXT, primary_key=True),
     Column("fingerprint", TEXT, nullable=False),
-    Column("request", TEXT, nullable=False),
+    # Named after what keys were for at first: migrations only add, as the version before goes on meanwhile.
+    Column("request", TEXT, key="made", nullable=False),
     Column("kept", BigInteger, nullable=False, index=True),
 )
 

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.dependencies import CallerDep, PortsDep, policy
+from api.dependencies import CallerDep, IdempotencyKey, PortsDep, policy
 from api.paging import Page, page_of
 from api.problems import accepted
 from api.schemas.allocations import AllocationOut, AllocationsQuery, AwardIn
+from api.schemas.replays import replay_of
 from operations import awards
 from registry.ids import RANDOM_PATTERN, ProjectId
 
@@ -15,10 +16,13 @@ router = APIRouter(prefix="/v1/allocations", tags=["allocations"])
 
 
 @router.post("", status_code=201, openapi_extra=policy("allocations:award"))
-def award_credits(body: AwardIn, caller: CallerDep, ports: PortsDep) -> AllocationOut:
+def award_credits(
+    body: AwardIn, caller: CallerDep, ports: PortsDep, key: IdempotencyKey = None
+) -> AllocationOut:  # fmt: skip
     """Award credits to a project for a period, from a named funding source."""
-    now = ports.clock.now()
-    outcome = ports.store.transact(awards.award_credits, caller, body.to_award(ports.ids.allocation(), now), now=now)
+    replay, now = replay_of(caller.person, key, body, "award "), ports.clock.now()
+    award = body.to_award(ports.ids.allocation(), now)
+    outcome = ports.store.transact(awards.award_credits, caller, award, replay, now=now)
     return AllocationOut.from_allocation(accepted(outcome))
 
 

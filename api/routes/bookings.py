@@ -5,20 +5,24 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.addresses import BookingDep
-from api.dependencies import CallerDep, PortsDep, RulesDep, policy
+from api.dependencies import CallerDep, IdempotencyKey, PortsDep, RulesDep, policy
 from api.paging import Page, page_of
 from api.problems import accepted, problems
 from api.schemas.bookings import BOOKING_PLACE, BookingIn, BookingOut, BookingsQuery, booking_place
+from api.schemas.replays import replay_of
 from operations import bookings
 
 router = APIRouter(prefix="/v1/bookings", tags=["bookings"])
 
 
 @router.post("", status_code=201, responses=problems(409), openapi_extra=policy("bookings:book"))
-def book_nodes(body: BookingIn, caller: CallerDep, ports: PortsDep, rules: RulesDep) -> BookingOut:
+def book_nodes(
+    body: BookingIn, caller: CallerDep, ports: PortsDep, rules: RulesDep, key: IdempotencyKey = None
+) -> BookingOut:
     """Book whole nodes for a course or a competition of a project, or for maintenance."""
-    plan, now = body.to_plan(ports.ids.booking()), ports.clock.now()
-    return BookingOut.from_view(accepted(ports.store.transact(bookings.book, caller, plan, rules, now=now)))
+    plan, replay = body.to_plan(ports.ids.booking()), replay_of(caller.person, key, body, "book ")
+    outcome = ports.store.transact(bookings.book, caller, plan, replay, rules, now=ports.clock.now())
+    return BookingOut.from_view(accepted(outcome))
 
 
 @router.get("", openapi_extra=policy("bookings:list"))

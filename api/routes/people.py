@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.addresses import PersonDep, ReachDep
-from api.dependencies import CallerDep, PortsDep, policy
+from api.dependencies import CallerDep, IdempotencyKey, PortsDep, policy
 from api.paging import Page, PageQuery, page_of
 from api.problems import accepted, problems
 from api.schemas.people import GrantIn, PersonDetailOut, PersonIn, PersonOut
+from api.schemas.replays import replay_of
 from operations import people
 from registry.ids import RANDOM_PATTERN
 from registry.people import Role
@@ -18,11 +19,13 @@ _GRANT = "/{person}/grants/{role}/{reach}"
 
 
 @router.post("", status_code=201, openapi_extra=policy("people:add"))
-def add_person(body: PersonIn, caller: CallerDep, ports: PortsDep) -> PersonDetailOut:
+def add_person(
+    body: PersonIn, caller: CallerDep, ports: PortsDep, key: IdempotencyKey = None
+) -> PersonDetailOut:  # fmt: skip
     """Make a person with a first role."""
-    person = body.to_person(ports.ids.person())
+    person, replay = body.to_person(ports.ids.person()), replay_of(caller.person, key, body, "add ")
     grant, now = body.to_grant(person.id), ports.clock.now()
-    outcome = ports.store.transact(people.add_person, caller, person, grant, now=now)
+    outcome = ports.store.transact(people.add_person, caller, person, grant, replay, now=now)
     return PersonDetailOut.from_view(accepted(outcome))
 
 

@@ -19,6 +19,7 @@ from api.paging import REQUEST_PLACE, Page, page_of, request_place
 from api.problems import accepted, problems
 from api.schemas.estimates import EstimateOut
 from api.schemas.explanations import AdviceOut, AdvicesOut, ExplanationOut
+from api.schemas.replays import replay_of
 from api.schemas.requests import ExtendIn, HoldIn, RequestDetailOut, RequestIn, RequestOut, RequestsQuery
 from operations.permitted import (
     acceptable_for,
@@ -41,7 +42,7 @@ def submit_request(
     """Ask for a cluster. The answer comes at once; the cluster when its turn comes. What could never run is refused."""
     asked = body.asked(caller.person, ports.ids.request(), rules)
     now = ports.clock.now()
-    outcome = ports.store.transact(submit_for, caller, asked, body.replay(key), rules, now=now)
+    outcome = ports.store.transact(submit_for, caller, asked, body.replay(caller.person, key), rules, now=now)
     return RequestOut.from_view(accepted(outcome))
 
 
@@ -84,11 +85,17 @@ def cancel_request(request: RequestIdDep, caller: CallerDep, ports: PortsDep) ->
 
 @router.post("/{request}/extend", responses=problems(404, 409), openapi_extra=policy("requests:extend"))
 def extend_request(
-    request: RequestIdDep, body: ExtendIn, caller: CallerDep, ports: PortsDep, follower: FollowerDep
+    request: RequestIdDep,
+    body: ExtendIn,
+    caller: CallerDep,
+    ports: PortsDep,
+    follower: FollowerDep,
+    *,
+    key: IdempotencyKey = None,
 ) -> RequestOut:
     """Let a running cluster go on for so much longer, or say for how much longer it could: each call adds to it."""
-    seen, now = follower.look(), ports.clock.now()
-    outcome = ports.store.transact(extend_for, caller, request, body.walltime_seconds, seen, now=now)
+    replay, seen, now = replay_of(caller.person, key, body, f"extend {request} "), follower.look(), ports.clock.now()
+    outcome = ports.store.transact(extend_for, caller, request, body.walltime_seconds, seen, replay=replay, now=now)
     return RequestOut.from_view(accepted(outcome))
 
 

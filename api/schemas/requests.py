@@ -1,8 +1,6 @@
 """Requests as they are asked for, and as they are shown."""
 
-import json
 from functools import partial
-from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -10,10 +8,11 @@ from pydantic import Field, StringConstraints
 from api.paging import PageQuery
 from api.schemas.amounts import AmountsOut, ShapeIn
 from api.schemas.estimates import StartOut
+from api.schemas.replays import replay_of
 from api.schemas.shape import PRINTABLE, Choice, Closed, Open, ProjectName, Slug
 from operations.permitted import Asked, Holder
 from operations.ports.office import RequestFilter, RequestView
-from operations.requests import ReplayKey
+from operations.replaying import ReplayKey
 from registry.ids import RANDOM_PATTERN, BookingId, EnvironmentId, PersonId, PoolId, ProjectId, RequestId
 from registry.tags import Tags
 from scheduler.clusters import Cluster, Part, Phase, Process
@@ -109,14 +108,9 @@ class RequestIn(Closed):
             parallel_fraction=self.parallel_fraction,
         )
 
-    def replay(self, key: str | None) -> ReplayKey | None:
-        """Return the key with the fingerprint of what was asked: the same for the same request, however written."""
-        if key is None:
-            return None
-        # A key may be repeated to a newer version than it was first sent to: what that one did not know is left out.
-        unknown = {name for name in ("booking", "parallel_fraction") if getattr(self, name) is None}
-        meant = json.dumps(self.model_dump(mode="json", by_alias=True, exclude=unknown), sort_keys=True)
-        return ReplayKey(key=key, fingerprint=sha256(meant.encode()).hexdigest())
+    def replay(self, person: PersonId, key: str | None) -> ReplayKey | None:
+        """Return a person's key with what was asked."""
+        return replay_of(person, key, self, newer=("booking", "parallel_fraction"))
 
 
 class HoldIn(Closed):

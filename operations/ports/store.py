@@ -243,10 +243,10 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsedKey:
-    """What an idempotency key stands for: the fingerprint of what was asked, and the request it made."""
+    """What an idempotency key stands for: the fingerprint of what was asked, and the id of what it made or changed."""
 
     fingerprint: str
-    request: RequestId
+    made: str
 
 
 class Vault(Protocol):

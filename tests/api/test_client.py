@@ -122,6 +122,20 @@ def test_a_running_cluster_goes_on_for_longer_until_somebody_is_promised_its_pla
         alice.extend(request, "soon")
 
 
+def test_an_extension_with_a_key_adds_to_the_deadline_once_and_one_without_each_time(
+    front: Front, alice: Client
+) -> None:
+    request = fill(alice, front)
+    for _ in range(2):
+        assert alice.extend(request, "30m", key="lecture-7").extended_seconds == 1800
+    assert alice.extend(request, "30m").extended_seconds == 3600
+    with pytest.raises(InvalidError) as refused:
+        alice.extend(request, "1h", key="lecture-7")
+    assert refused.value.code == "key-used-otherwise"
+    with pytest.raises(ArgumentError, match="is not a key"):
+        alice.extend(request, "1h", key="bài 7")
+
+
 @pytest.mark.parametrize("language", ["en", "vi"])
 def test_why_a_request_waits_is_told_in_the_language_of_the_client(front: Front, url: str, language: str) -> None:
     with a_client(url, "alice", language=language) as alice:
@@ -302,6 +316,17 @@ def test_nodes_are_booked_listed_named_by_a_request_and_given_back(root: Client,
     assert (released.released, released.until) == (NOW, NOW)
     assert list(alice.bookings.list()) == []
     assert list(alice.bookings.list(over=True)) == [released] == [alice.bookings.release(lesson.id)]
+
+
+def test_a_booking_with_a_key_is_one_booking(root: Client) -> None:
+    def book(length: str) -> str:
+        return root.bookings.book(1, length, begins=NOW + 3600, project="vmu.vision", key="lecture-7").id
+
+    assert book("2h") == book("2h")
+    with pytest.raises(InvalidError) as refused:
+        book("3h")
+    assert refused.value.code == "key-used-otherwise"
+    assert len(list(root.bookings.list())) == 1
 
 
 def test_the_center_chooses_nodes_for_maintenance_which_is_no_projects(url: str, front: Front) -> None:

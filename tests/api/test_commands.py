@@ -106,9 +106,12 @@ def test_a_running_cluster_is_let_go_on_and_told_until_when(alice: Terminal, fro
     front.cycle()
     assert alice.told("extend", request, "30m").startswith(f"Request {request} may run until ")
     assert json.loads(alice.told("extend", request, "30m", "--json"))["extended_seconds"] == 3600
+    for _ in range(2):
+        with_key = alice.told("extend", request, "10m", "--key", "lecture-7", "--json")
+        assert json.loads(with_key)["extended_seconds"] == 4200
     refused = alice.run("extend", request, "12h")
     assert refused.exit_code == 1
-    assert "the longest extension that would be granted now is 10 h" in refused.stderr
+    assert "the longest extension that would be granted now is 9 h 50 min" in refused.stderr
     assert "TIME: " in refused.stderr
     assert "--walltime" not in refused.stderr, "the command has no such option"
     vietnamese = alice.run("extend", request, "12h", "--language", "vi")
@@ -312,7 +315,9 @@ def test_help_tells_the_choices_and_the_defaults_of_the_center(alice: Terminal, 
 def test_nodes_are_booked_listed_and_given_back(alice: Terminal) -> None:
     root = Terminal(alice.settings["HAIDANG_URL"], "root")
     asked = ("--nodes", "n1", "--begins", "2027-01-15 17:00", "--lasts", "2h", "--project", "vmu.vision")
-    booking = root.told("book", *asked, "--name", "Learning").strip()
+    named = (*asked, "--name", "Learning", "--key", "lecture-7")
+    booking = root.told("book", *named).strip()
+    assert root.told("book", *named).strip() == booking
     heading, row = alice.told("bookings").splitlines()
     assert heading.split("  ")[0] == "BOOKING"
     assert re.split("  +", row) == [

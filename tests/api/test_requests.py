@@ -132,13 +132,13 @@ def test_a_request_that_leaves_out_what_is_new_has_the_fingerprint_that_it_had_b
     meant = json.loads(RequestIn.model_validate(a_body()).model_dump_json(by_alias=True))
     assert (meant.pop("booking"), meant.pop("parallel_fraction")) == (None, None)
     before = sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()
-    asked = RequestIn.model_validate(a_body()).replay("7f3a")
+    asked = RequestIn.model_validate(a_body()).replay(person_id("alice"), "7f3a")
     assert asked is not None
     assert asked.fingerprint == before
-    booked = RequestIn.model_validate(a_body(booking="a" * 26)).replay("7f3a")
+    booked = RequestIn.model_validate(a_body(booking="a" * 26)).replay(person_id("alice"), "7f3a")
     assert booked is not None
     assert booked.fingerprint != before
-    scaling = RequestIn.model_validate(a_body(parallel_fraction=995)).replay("7f3a")
+    scaling = RequestIn.model_validate(a_body(parallel_fraction=995)).replay(person_id("alice"), "7f3a")
     assert scaling is not None
     assert scaling.fingerprint not in {before, booked.fingerprint}
 

@@ -192,7 +192,7 @@ def test_a_node_that_is_put_into_two_pools_at_once_is_in_one(members: SqlStore) 
 def hire(office: Office) -> None:
     """Make somebody of one member, as its administrator does."""
     grant = RoleGrant(person=PersonId("bob"), role=Role.RESEARCHER, reach=MEMBERS[0])
-    hired = add_person(office, admin_of(MEMBERS[0]), Person(id=grant.person, name="Bob"), grant, now=NOW)
+    hired = add_person(office, admin_of(MEMBERS[0]), Person(id=grant.person, name="Bob"), grant, None, now=NOW)
     assert not isinstance(hired, Refused)
 
 
@@ -249,7 +249,7 @@ def booking_of(number: int, *nodes: str, begins: int = NOW + HOUR) -> Callable[[
         kind=BookingKind.COURSE,
         displaces=False,
     )
-    return lambda office: book(office, center_admin(), plan, DEFAULT_POLICY, now=NOW)
+    return lambda office: book(office, center_admin(), plan, None, DEFAULT_POLICY, now=NOW)
 
 
 def kept(store: SqlStore) -> list[Booking]:

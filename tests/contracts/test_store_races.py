@@ -108,9 +108,9 @@ def test_one_of_many_changes_is_written(center: Store[Work]) -> None:
 def test_one_key_makes_one_request(center: Store[Work]) -> None:
     def submit(work: Work, request: Request) -> RequestId:
         if earlier := work.keys.used(ALICE, "same"):
-            return earlier.request
+            return RequestId(earlier.made)
         work.requests.add(request)
-        work.keys.keep(ALICE, "same", UsedKey(fingerprint="f", request=request.id), now=NOW)
+        work.keys.keep(ALICE, "same", UsedKey(fingerprint="f", made=request.id), now=NOW)
         return request.id
 
     answers = at_once(lambda number: center.transact(submit, a_request(number + 1)))

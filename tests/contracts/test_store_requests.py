@@ -211,7 +211,7 @@ def test_locking_finds_nothing_wrong_with_what_is_not_there(store: Store[Work]) 
 
 
 def keep(work: Work, key: str, now: int = NOW) -> UsedKey:
-    use = UsedKey(fingerprint=key.upper(), request=request_id(1))
+    use = UsedKey(fingerprint=key.upper(), made=request_id(1))
     work.keys.keep(ALICE, key, use, now=Seconds(now))
     return use
 

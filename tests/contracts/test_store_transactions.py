@@ -135,7 +135,7 @@ def test_a_conflict_runs_the_whole_operation_again(postgresql_store: SqlStore, c
 
 
 def test_a_conflict_that_never_ends_is_told_as_such(sql_store: SqlStore) -> None:
-    use = UsedKey(fingerprint="f", request=request_id(1))
+    use = UsedKey(fingerprint="f", made=request_id(1))
 
     def keep_twice(work: Work) -> None:
         work.keys.keep(ALICE, "k", use, now=NOW)

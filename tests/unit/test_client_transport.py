@@ -1,10 +1,11 @@
 """The client asks again only where that is safe, and tells every kind of no apart."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
 from haidang.answers import WorkerRange
+from haidang.client import Client
 from haidang.errors import (
     BusyError,
     CenterFailedError,
@@ -53,6 +54,24 @@ def test_a_post_with_a_key_is_asked_again_with_the_same_key_and_body() -> None:
     first, second = center.asked
     assert (first.headers["Idempotency-Key"], first.body) == ("k1", {"name": "x"})
     assert (second.headers["Idempotency-Key"], second.body) == ("k1", {"name": "x"})
+
+
+ADDING: dict[str, Callable[[Client], object]] = {
+    "extend": lambda center: center.extend("r1", "1h"),
+    "book": lambda center: center.bookings.book(1, "1h", pool="main", project="vmu.vision"),
+}
+
+
+@pytest.mark.parametrize("call", ADDING.values(), ids=ADDING)
+def test_what_adds_something_is_asked_again_with_a_key_that_the_next_call_does_not_have(
+    call: Callable[[Client], object],
+) -> None:
+    with scripted([SILENT, FINE]) as center, Client(center.url, "a-token", language="en") as client:
+        for _ in range(2):
+            with pytest.raises(NoCenterError):
+                call(client)
+    first, again, next_call = (asked.headers["Idempotency-Key"] for asked in center.asked)
+    assert first == again != next_call
 
 
 def test_a_post_that_would_do_things_twice_is_asked_once() -> None:

@@ -89,10 +89,11 @@ def cancel(desk: Desk, *, request_ids: tuple[str, ...]) -> None:
 @click.command(cls=CenterCommand, help="help_extend")
 @click.argument("request_id", metavar="ID")
 @click.argument("walltime", metavar="TIME")
+@click.option("--key", metavar="KEY", help="help_key_extend")
 @click.pass_obj
-def extend(desk: Desk, *, request_id: str, walltime: str) -> None:
+def extend(desk: Desk, *, request_id: str, walltime: str, key: str | None) -> None:
     """Let a running cluster go on for so much longer."""
-    request = desk.center.extend(request_id, walltime)
+    request = desk.center.extend(request_id, walltime, key=key)
     words = desk.words
     desk.tell(request, lambda: [words("extended", id=request.id, when=write_moment(request.deadline or 0, words))])
 

@@ -33,6 +33,7 @@ def bookings(desk: Desk, *, pool: str | None, over: bool, limit: int) -> None:
 @click.option("--pool", metavar="ID", help="help_pool")
 @click.option("--name", default="", metavar="TEXT", help="help_name")
 @click.option("--displace", is_flag=True, help="help_displace")
+@click.option("--key", metavar="KEY", help="help_key_book")
 @click.pass_obj
 def book(
     desk: Desk,
@@ -46,6 +47,7 @@ def book(
     pool: str | None,
     name: str,
     displace: bool,
+    key: str | None,
 ) -> None:
     """Book whole nodes; the id alone goes to stdout, so that a script can take it."""
     booked = desk.center.bookings.book(
@@ -57,6 +59,7 @@ def book(
         pool=pool,
         name=name,
         displace=displace,
+        key=key,
     )
     desk.tell(booked, lambda: [booked.id])
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from haidang.amounts import Moment, Walltime, read_moment, read_seconds
 from haidang.answers import Booking
+from haidang.keys import key_of
 from haidang.transport import Transport, segment
 from haidang.words import Words
 
@@ -49,11 +50,14 @@ class Bookings:
         pool: str | None = None,
         name: str = "",
         displace: bool = False,
+        key: str | None = None,
     ) -> Booking:
         """Book whole nodes, by their names or so many of the pool, for as long as it `lasts`; for who runs the center.
 
         It `begins` now if that is left out; a time without a zone is one of the city's clock. Only work of the project
         then runs there, under maintenance nobody's. With `displace`, for maintenance only, what still runs is ended.
+        Called again with the same `key` and the same time it is the same booking; without a key, only this call's own
+        retries share one.
 
         Raises:
             ArgumentError: a time cannot be read.
@@ -71,7 +75,7 @@ class Bookings:
             "displace": displace,
         }
         body |= {"node_count": nodes} if isinstance(nodes, int) else {"nodes": [*nodes]}
-        return self._transport.read(Booking, self._transport.post(PATH, body))
+        return self._transport.read(Booking, self._transport.post(PATH, body, key=key_of(key, self._words)))
 
     def release(self, booking_id: str) -> Booking:
         """Give the nodes of a booking back to everybody from now on; again changes nothing."""

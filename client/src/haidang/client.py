@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -28,9 +26,10 @@ from haidang.answers import (
     Statement,
 )
 from haidang.bookings import Bookings
-from haidang.clusters import Approach, Cluster, warm_up
+from haidang.clusters import Approach, Cluster, extend, warm_up
 from haidang.errors import ArgumentError, EndedError, HaidangError, HaidangWarning
 from haidang.following import follow, so_far
+from haidang.keys import key_of
 from haidang.matching import need_dask
 from haidang.progress import display_for
 from haidang.settings import address_of, token_of
@@ -42,8 +41,6 @@ from haidang.words import LANGUAGES, Words
 URL_VARIABLE: Final = "HAIDANG_URL"
 TOKEN_VARIABLE: Final = "HAIDANG_TOKEN"  # noqa: S105 - the name of a variable, not a token
 PROJECT_VARIABLE: Final = "HAIDANG_PROJECT"
-
-_KEY: Final = re.compile(r"[!-~]{1,255}")
 
 
 class Client:
@@ -170,17 +167,16 @@ class Client:
         """End a request: at once if it waits, its cluster within seconds if it runs. Again changes nothing."""
         return self._do(request_id, "cancel")
 
-    def extend(self, request_id: str, walltime: Walltime) -> Request:
+    def extend(self, request_id: str, walltime: Walltime, *, key: str | None = None) -> Request:
         """Let a running cluster go on for so much longer than until its deadline; each call adds to it.
 
         It is granted if the credit is there and nobody waits for it who was promised a start, or has booked the nodes.
+        Called again with the same `key` it adds nothing more; without one, only this call's own retries share a key.
 
         Raises:
             ConflictError: it is not granted; `reasons` say what is in the way, the first one what would be: `longest`.
-            UnreachableError: the answer was lost, so it may have been granted: look at its deadline.
         """
-        body = {"walltime_seconds": read_seconds(walltime, "walltime", self.words)}
-        return self._transport.read(Request, self._transport.post(f"{_path(request_id)}/extend", body))
+        return extend(self._transport, request_id, walltime, key, self.words)
 
     def hold(self, request_id: str) -> Request:
         """Keep a waiting request from starting until it is released."""
@@ -322,10 +318,8 @@ class Client:
     # what the calls above ask themselves
 
     def _submit(self, wish: Wish, project: str | None, pool: str | None, key: str | None) -> Request:
-        if key is not None and not _KEY.fullmatch(key):
-            raise ArgumentError("key", self.words("bad_key", argument="key", value=key))
-        body = self._body(wish, project, pool)
-        told = self._transport.post("/v1/requests", body, key=key or secrets.token_urlsafe(24))
+        key = key_of(key, self.words)
+        told = self._transport.post("/v1/requests", self._body(wish, project, pool), key=key)
         return self._transport.read(Request, told)
 
     def _body(self, wish: Wish, project: str | None, pool: str | None) -> dict[str, object]:

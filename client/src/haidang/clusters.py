@@ -15,6 +15,7 @@ from haidang.amounts import Walltime, read_seconds
 from haidang.answers import ClusterState, Connection, Request
 from haidang.errors import HaidangError, HaidangWarning, RefusedError, UnreachableError
 from haidang.following import follow
+from haidang.keys import key_of
 from haidang.matching import need_match
 from haidang.transport import Transport, segment
 from haidang.watching import Watch
@@ -72,14 +73,13 @@ class Cluster:
         told = self._transport.post(f"/v1/clusters/{segment(self.id)}/scale", {"workers": workers}, repeatable=True)
         return self._transport.read(ClusterState, told)
 
-    def extend(self, walltime: Walltime) -> Request:
-        """Let the cluster go on for so much longer than until its deadline; each call adds to it.
+    def extend(self, walltime: Walltime, *, key: str | None = None) -> Request:
+        """Let the cluster go on for so much longer than until its deadline; each call adds to it, unless its `key` did.
 
         Raises:
             ConflictError: it is not granted; `reasons` say what is in the way, the first one what would be: `longest`.
         """
-        body = {"walltime_seconds": read_seconds(walltime, "walltime", self._words)}
-        return self._transport.read(Request, self._transport.post(f"/v1/requests/{segment(self.id)}/extend", body))
+        return extend(self._transport, self.id, walltime, key, self._words)
 
     def close(self, *, wait: bool = False) -> None:
         """Disconnect and, if it is yours, give the cluster back; `wait` returns when it is gone and billed."""
@@ -171,6 +171,17 @@ class Approach:
         """Leave a connection that nobody will use."""
         if self._client is not None:
             self._client.close(timeout=GOODBYE_SECONDS)
+
+
+def extend(transport: Transport, cluster_id: str, walltime: Walltime, key: str | None, words: Words) -> Request:
+    """Let a cluster go on for so much longer, once for each key.
+
+    Raises:
+        ConflictError: it is not granted.
+    """
+    body = {"walltime_seconds": read_seconds(walltime, "walltime", words)}
+    told = transport.post(f"/v1/requests/{segment(cluster_id)}/extend", body, key=key_of(key, words))
+    return transport.read(Request, told)
 
 
 def connect(connection: Connection) -> DaskClient:
