@@ -13,6 +13,7 @@ from scheduler.advising import Advising
 from scheduler.decide import answer, codes_waited_for
 from scheduler.numbers import reasons_in_numbers
 from scheduler.ordering import Rank, Standings
+from scheduler.overtaking import Overtakable
 from scheduler.plan import WaitReason
 from scheduler.requests import Request
 from scheduler.snapshot import Snapshot
@@ -31,7 +32,8 @@ class Explanation:
     """Where a pending request stands: its place in the order of its pool (from 1), its rank, what stops it.
 
     No reason at all means that the next cycle will place it. `expected` is its protected start, if it has one.
-    `borrowed` is what of its pool others than its institution hold that is not their own.
+    `overtakable` is until when others may go before it, if it has none. `borrowed` is what of its pool others than its
+    institution hold that is not their own.
     """
 
     place: int
@@ -39,6 +41,7 @@ class Explanation:
     rank: Rank
     reasons: tuple[WaitReason, ...]
     expected: Seconds | None
+    overtakable: Overtakable | None
     borrowed: tuple[Borrowed, ...]
 
 
@@ -72,6 +75,7 @@ class Explanations:
             rank=self._standings.rank(asked),
             reasons=tuple(reasons_in_numbers(self._decided.room, asked, codes, promise)),
             expected=promise.starts if promise else None,
+            overtakable=None if promise or request in self._placed else self._decided.overtaking.of(asked),
             borrowed=tuple(self._borrowed(asked)),
         )
 

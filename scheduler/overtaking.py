@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from math import floor
 from typing import Final
 
 import numpy as np
 
 from registry.axes import Bools, Floats, Ints, parts
+from registry.ids import Seconds
 from scheduler import arrays as columns
 from scheduler.blocking import stopped
+from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
@@ -25,6 +29,19 @@ _DEEP_FOR_NEXT: Final = 3.0
 """From how deep a backlog on that takes longer, by its square."""
 _MILLION: Final = 1_000_000
 _THOUSAND: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overtakable:
+    """Until when those that came later may go before a request that has no protected start yet.
+
+    It is promised a latest start from `promised_from` on, which `is_due` once that is over: it gets it when nothing but
+    nodes stops it and fewer of its pool than the policy says have one.
+    """
+
+    until: Seconds
+    promised_from: Seconds
+    is_due: bool
 
 
 class Overtaking:
@@ -68,6 +85,21 @@ class Overtaking:
     def is_long_overtaken(self) -> Bools:
         """Tell of each row whether it has waited for so long that it is promised a latest start."""
         return np.asarray(self._waited > _PROMISED_FROM * self.seconds)
+
+    def of(self, request: Request) -> Overtakable | None:
+        """Return until when a pending request may be overtaken; None where its time stands still or nobody is promised.
+
+        The time of what is held does not count.
+        """
+        if request.held_since is not None or not self._room.policy.promises_latest_starts:
+            return None
+        row = self._room.arrays.queue.row(request.id)
+        since, seconds = int(self._cells[row, columns.SINCE]), int(self.seconds[row])
+        return Overtakable(
+            until=Seconds(since + seconds),
+            promised_from=Seconds(since + floor(_PROMISED_FROM * seconds) + 1),
+            is_due=bool(self.is_long_overtaken[row]),
+        )
 
     @cached_property
     def may_be_next(self) -> Bools:

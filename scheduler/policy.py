@@ -104,6 +104,11 @@ class Policy:
     evacuation_notice_seconds: int = 300
     parallel_fraction: int = 990
 
+    @property
+    def promises_latest_starts(self) -> bool:
+        """Tell whether who was overtaken for long is promised a latest start."""
+        return self.order is Order.SCORE and self.keeps_promises and self.latest_starts > 0
+
     def patience_seconds(self, trouble: Trouble) -> int:
         """Return how long a process with a trouble is waited for."""
         unschedulable = trouble is Trouble.UNSCHEDULABLE

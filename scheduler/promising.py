@@ -277,7 +277,7 @@ def promise_latest_starts(decided: Decided) -> None:
     policy bounds how many of a pool have one.
     """
     room, queue = decided.room, decided.room.arrays.queue
-    if room.policy.order is not Order.SCORE or not (room.policy.keeps_promises and room.policy.latest_starts):
+    if not room.policy.promises_latest_starts:
         return
     rows = queue.alive()
     rows = rows[decided.overtaking.is_long_overtaken[rows] & (queue.cells[rows, columns.PROMISED] == 0)]

@@ -11,6 +11,7 @@ from registry.resources import Resources
 from scheduler.advice import Advice
 from scheduler.explain import Explanation
 from scheduler.ordering import Rank
+from scheduler.overtaking import Overtakable
 from scheduler.requests import State
 
 
@@ -37,12 +38,30 @@ class BorrowedOut(Open):
     amount: AmountsOut
 
 
+class OvertakableOut(Open):
+    """Until when those that came later may go before a request.
+
+    From `promised_from` on it is promised a latest start, about `until`. That `is_due` once the moment is over: it gets
+    one when nothing but nodes stops it and one of those that its pool may have is free.
+    """
+
+    until: int
+    promised_from: int
+    is_due: bool
+
+    @classmethod
+    def from_overtakable(cls, overtakable: Overtakable) -> "OvertakableOut":
+        """Return the two moments as they go out."""
+        return cls.model_validate(overtakable, from_attributes=True)
+
+
 class ExplanationOut(Open):
     """Where a request stands. All but `state` is null or empty unless it waits.
 
     Without a reason it starts in the next round. `place` counts from 1 among the `pending` ones of its pool,
-    `expected` is the second at which its protected start begins at the latest. `borrowed` is what other institutions
-    hold of its pool beyond what they own.
+    `expected` is the second at which its protected start begins at the latest; where it has none, `overtakable` is for
+    how long others may go before it, null while it is held or where the center's policy goes by another order than its
+    score. `borrowed` is what other institutions hold of its pool beyond what they own.
     """
 
     state: State
@@ -51,6 +70,7 @@ class ExplanationOut(Open):
     rank: RankOut | None = None
     reasons: list[ReasonOut] = Field(default_factory=list)
     expected: int | None = None
+    overtakable: OvertakableOut | None = None
     borrowed: list[BorrowedOut] = Field(default_factory=list)
 
     @classmethod
@@ -63,6 +83,7 @@ class ExplanationOut(Open):
             rank=RankOut.from_rank(explanation.rank),
             reasons=[reason_out(reason, language) for reason in explanation.reasons],
             expected=explanation.expected,
+            overtakable=OvertakableOut.from_overtakable(explanation.overtakable) if explanation.overtakable else None,
             borrowed=[
                 BorrowedOut(institution=one.institution, amount=AmountsOut.from_resources(one.amount))
                 for one in explanation.borrowed

@@ -16,9 +16,10 @@ from haidang.commands import OURS, main
 
 from operations.metering import settle
 from scheduler.observed import Cause
-from scheduler.policy import DEFAULT_POLICY
+from scheduler.policy import DAY, DEFAULT_POLICY
 from scheduler.requests import DEFAULT_IDLE_SECONDS, RequestClass
 from tests import fronts
+from tests.builders import NOW
 from tests.fronts import Front
 from tests.served import served
 
@@ -81,13 +82,35 @@ def test_why_says_the_place_and_every_reason(alice: Terminal, front: Front) -> N
     assert first == f"Request {request} waits: place 1 of 1 in the queue"
     heading = lines.index("Each of these alone would start it now:")
     reasons, advice = lines[:heading], lines[heading + 1 :]
-    assert reasons
-    assert all(reason.startswith("  - ") for reason in reasons), "the start is protected, and one of them says so"
+    assert reasons[:-1]
+    assert all(reason.startswith("  - ") for reason in reasons[:-1])
+    assert re.fullmatch(
+        r"may be overtaken until .* \(UTC\+7\); a latest start is promised from .* \(UTC\+7\) on, .*", reasons[-1]
+    )
     assert f"  - It starts if these 1 of your own clusters end: {running}." in advice
     vietnamese = alice.told("why", request, "--language", "vi")
     assert vietnamese.startswith(f"Yêu cầu {request} đang chờ")
     assert "Chỉ cần một trong các thay đổi sau là chạy ngay:" in vietnamese
-    assert json.loads(alice.told("why", request, "--json"))["advice"][0]["code"] == "end-own"
+    assert "\ncó thể bị vượt lượt đến " in vietnamese
+    story = json.loads(alice.told("why", request, "--json"))
+    assert story["advice"][0]["code"] == "end-own"
+    assert NOW < story["overtakable"]["promised_from"] < story["overtakable"]["until"]
+
+
+def test_why_says_who_is_due_a_latest_start_and_stopped_by_more_than_nodes_and_nothing_once_one_is_promised(
+    front: Front, alice: Terminal
+) -> None:
+    """As many of a class as one person may run are promised theirs."""
+    submitted(alice, "--cores", "7")
+    front.cycle()
+    most = DEFAULT_POLICY.classes[RequestClass.INTERACTIVE].most_per_person
+    requests = [submitted(alice, "--cores", "7") for _ in range(most)]
+    front.cycle()
+    front.clock.time = NOW + 7 * DAY
+    *others, last = [alice.told("why", request) for request in requests]
+    assert not any("may be overtaken" in one for one in others)
+    assert "it is due a latest start, promised as soon as" in last
+    assert "đã đến lượt được hứa" in alice.told("why", requests[-1], "--language", "vi")
 
 
 def test_a_request_is_held_released_cancelled_and_then_only_shown_when_all_are(alice: Terminal) -> None:

@@ -10,6 +10,7 @@ from api.schemas.requests import RequestIn
 from registry.ids import Seconds
 from registry.resources import GIB, MIB
 from scheduler.policy import DAY, DEFAULT_POLICY
+from scheduler.requests import RequestClass
 from tests.builders import NOW
 from tests.fronts import Front, a_body, person_id
 
@@ -254,8 +255,30 @@ def test_a_waiting_request_is_explained_with_numbers_place_and_rank(front: Front
         "rank": None,
         "reasons": [],
         "expected": None,
+        "overtakable": None,
         "borrowed": [],
     }
+
+
+def test_a_waiting_request_is_told_for_how_long_it_may_be_overtaken_until_its_start_is_protected(front: Front) -> None:
+    large = a_body(worker={"millicores": 7000, "memory": GIB}, walltime_seconds=3600)
+    client = front.client("alice")
+    client.post("/v1/requests", json=large)
+    front.cycle()
+    waiting = submitted(front, **large)
+    told = client.get(f"/v1/requests/{waiting}/explain").json()
+    assert told["expected"] is None
+    overtakable = told["overtakable"]
+    rule = DEFAULT_POLICY.classes[RequestClass.INTERACTIVE]
+    assert overtakable["until"] > NOW + rule.overtaking_seconds
+    assert NOW < overtakable["promised_from"] < overtakable["until"]
+    assert overtakable["is_due"] is False
+    front.cycle()
+    assert client.get(f"/v1/requests/{waiting}/explain").json()["overtakable"] == overtakable
+    front.clock.time = overtakable["promised_from"]
+    promised = client.get(f"/v1/requests/{waiting}/explain").json()
+    assert promised["overtakable"] is None
+    assert promised["expected"] is not None
 
 
 def test_a_waiting_request_is_told_what_alone_would_start_it(front: Front) -> None:

@@ -12,9 +12,9 @@ from scheduler.explain import explain
 from scheduler.facts import Fact, RunRatios
 from scheduler.foreseeing import now_waiting
 from scheduler.ordering import Rank, Standings
-from scheduler.overtaking import Overtaking
+from scheduler.overtaking import Overtakable, Overtaking
 from scheduler.plan import Plan
-from scheduler.policy import DAY, HOUR
+from scheduler.policy import DAY, HOUR, Order
 from scheduler.reasons import NodesFull
 from scheduler.requests import Promise, Request, RequestClass
 from scheduler.room import Room
@@ -140,6 +140,58 @@ def test_no_more_latest_starts_are_promised_than_the_policy_says_and_the_oldest_
     full = a_full_one(*some)
     bounded = Snapshot(policy=replace(full.policy, latest_starts=2, reservations=0)).with_facts(full.facts())
     assert [one.request.id for one in decide(bounded, NOW).promises] == [some[2].id, some[3].id]
+
+
+def overtakable(snapshot: Snapshot, request: Request, now: int = NOW) -> Overtakable | None:
+    explained = explain(snapshot, request.id, Seconds(now))
+    assert explained is not None
+    return explained.overtakable
+
+
+def test_it_is_told_until_when_and_at_the_very_second_from_which_on_a_latest_start_is_promised() -> None:
+    asked = a_request(1, submitted=NOW - 10 * HOUR, walltime_seconds=3 * HOUR, **WHOLE)
+    waiting = replace(asked, held_seconds=HOUR)
+    full = a_full_one(waiting)
+    seconds = overtaken_for(full, waiting)
+    told = overtakable(full, waiting)
+    assert told is not None
+    assert (told.until, told.is_due) == (NOW - 9 * HOUR + seconds, False)
+    known = applied(full, decide(full, NOW), NOW)
+    for now, promises in ((told.promised_from - 1, []), (told.promised_from, [told.until])):
+        found = [one.promise.aim for one in decide(known, Seconds(now)).promises if one.promise]
+        assert found == promises
+        assert (overtakable(known, waiting, now) is None) == bool(promises), "its start is protected"
+
+
+def test_who_is_due_a_latest_start_that_others_have_taken_is_told_so() -> None:
+    some = [a_request(one, submitted=NOW - 36 * HOUR - one, walltime_seconds=HOUR, **WHOLE) for one in range(1, 4)]
+    full = a_full_one(*some)
+    bounded = Snapshot(policy=replace(full.policy, latest_starts=2, reservations=0)).with_facts(full.facts())
+    told = [overtakable(bounded, one) for one in some]
+    assert told[1:] == [None, None]
+    assert told[0] is not None
+    assert told[0].is_due
+    assert told[0].promised_from <= NOW < told[0].until
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"order": Order.ARRIVAL}, {"order": Order.UNICEF}, {"latest_starts": 0}, {"keeps_promises": False}],
+    ids=["arrival", "unicef", "none", "unkept"],
+)
+def test_nothing_is_told_of_it_where_nobody_is_promised_a_latest_start(changes: dict[str, Any]) -> None:
+    waiting = a_request(1, walltime_seconds=3 * HOUR, **WHOLE)
+    full = a_full_one(waiting)
+    other = Snapshot(policy=replace(full.policy, **changes)).with_facts(full.facts())
+    assert overtakable(full, waiting) is not None
+    assert overtakable(other, waiting) is None
+
+
+def test_the_time_of_what_is_held_stands_still_and_what_starts_next_is_not_overtaken() -> None:
+    waiting = a_request(1, walltime_seconds=3 * HOUR, **WHOLE)
+    held = replace(waiting, user_hold=True, held_since=NOW)
+    assert overtakable(a_full_one(held), held) is None
+    assert overtakable(a_center(waiting), waiting) is None
 
 
 def test_what_is_small_and_short_is_soon_next_in_line_and_a_prediction_makes_it_sooner() -> None:

@@ -166,15 +166,28 @@ class Estimate(Answer):
     reasons: tuple[ToldReason, ...] = ()
 
 
+class Overtakable(Answer):
+    """Until when those that came later may go before a request: from `promised_from` on it is promised a latest start.
+
+    That `is_due` once the moment is over.
+    """
+
+    until: int
+    promised_from: int
+    is_due: bool = False
+
+
 class Explanation(Answer):
     """Where a request stands: its place in the queue of its pool, and everything that keeps it from starting.
 
+    `expected` is its protected start; `overtakable` says, while it has none, for how long others may go before it.
     `borrowed` is what other institutions hold of the pool beyond what they own.
     """
 
     place: int | None = None
     pending: int | None = None
     expected: int | None = None
+    overtakable: Overtakable | None = None
     reasons: tuple[ToldReason, ...] = ()
     borrowed: tuple[Borrowed, ...] = ()
 

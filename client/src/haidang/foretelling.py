@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from haidang.amounts import write_credits, write_moment
-from haidang.answers import Estimate, Interval, Start
+from haidang.answers import Estimate, Interval, Overtakable, Start
 from haidang.words import Words
 
 
@@ -26,6 +26,13 @@ def foreseen(start: Start | None, words: Words) -> Iterator[str]:
     """Yield when something that waits was foreseen to start, if it was."""
     if start is not None:
         yield words("foreseen_start", **_intervals(start, words))
+
+
+def overtaken(overtakable: Overtakable | None, words: Words) -> Iterator[str]:
+    """Yield for how long others may go before something that waits, unless its start is protected."""
+    if overtakable is not None:
+        until, since = (write_moment(moment, words) for moment in (overtakable.until, overtakable.promised_from))
+        yield words("overtaken_due" if overtakable.is_due else "overtaken", until=until, since=since)
 
 
 def _intervals(start: Start, words: Words) -> dict[str, str]:

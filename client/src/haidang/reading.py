@@ -12,7 +12,7 @@ from haidang.answers import Account, Log, Request, Statement
 from haidang.claims import losses, preempted
 from haidang.desk import CenterCommand, Desk
 from haidang.endings import process_ends, why_ended
-from haidang.foretelling import foreseen
+from haidang.foretelling import foreseen, overtaken
 from haidang.progress import expectation
 from haidang.refusals import made_up
 from haidang.tables import table, terminal_width
@@ -178,6 +178,7 @@ def _waiting_lines(story: Account, words: Words) -> Iterator[str]:
     needs = [reason.model_extra or {} for reason in story.reasons]
     yield from made_up(needs, request.workers.min, request.worker, words)
     yield from expectation(story.expected, sentences, words)
+    yield from overtaken(story.overtakable, words)
     yield from foreseen(request.estimate, words)
     for one in story.borrowed if story.reasons else ():
         amount = " ".join((write_cores(one.amount.millicores), words("cores_and"), write_bytes(one.amount.memory)))
