@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from quotas.claims import Tree
 from registry.centers import Node
-from registry.ids import AllocationId, MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
+from registry.ids import AllocationId, BookingId, MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import ResourceName, Resources
 from scheduler.clusters import Process
 from scheduler.facts import Fact
@@ -78,6 +78,29 @@ class OtherPool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WithoutBooking:
+    """It names no booking, and may run wherever there is room."""
+
+    code: ClassVar[str] = "without-booking"
+
+    def applied(self, snapshot: Snapshot, request: Request, now: Seconds) -> Snapshot:  # noqa: ARG002
+        """Return the snapshot in which it waits with everybody."""
+        return _asked(snapshot, replace(request, booking=None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InBooking:
+    """It names a booking of its project that has begun."""
+
+    code: ClassVar[str] = "in-booking"
+    booking: BookingId
+
+    def applied(self, snapshot: Snapshot, request: Request, now: Seconds) -> Snapshot:  # noqa: ARG002
+        """Return the snapshot in which it waits for the nodes of that booking."""
+        return _asked(snapshot, replace(request, booking=self.booking))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndOwn:
     """These clusters of the same person, the last that were started, end."""
 
@@ -122,7 +145,18 @@ class MoreCredit:
         return _asked(snapshot.with_facts([after]), request)
 
 
-Advice = ReleaseHold | FewerWorkers | ShorterWalltime | SmallerWorkers | OtherPool | EndOwn | MoreQuota | MoreCredit
+Advice = (
+    ReleaseHold
+    | FewerWorkers
+    | ShorterWalltime
+    | SmallerWorkers
+    | OtherPool
+    | WithoutBooking
+    | InBooking
+    | EndOwn
+    | MoreQuota
+    | MoreCredit
+)
 
 
 def _asked(snapshot: Snapshot, request: Request) -> Snapshot:

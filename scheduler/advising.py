@@ -14,14 +14,17 @@ from scheduler.advice import (
     Advice,
     EndOwn,
     FewerWorkers,
+    InBooking,
     MoreCredit,
     MoreQuota,
     OtherPool,
     ReleaseHold,
     ShorterWalltime,
     SmallerWorkers,
+    WithoutBooking,
 )
 from scheduler.blocking import stopped
+from scheduler.bookings import misfits
 from scheduler.decide import answer
 from scheduler.plan import WaitReason
 from scheduler.policy import WHOLE_PERCENT
@@ -72,6 +75,7 @@ class Advising:
         """
         for kind in (
             self._release,
+            self._bookings,
             self._other_pools,
             self._credit,
             self._quotas,
@@ -109,9 +113,24 @@ class Advising:
             low, high = (low, middle) if self.starts(change(middle)) else (middle, high)
         yield change(high)
 
+    def _if_it_starts(self, advice: Advice) -> Iterator[Advice]:
+        """Yield a change that has no smaller one, if it will do."""
+        if self.decisions < self._most and self.starts(advice):
+            yield advice
+
     def _release(self) -> Iterator[Advice]:
         if any(isinstance(reason, HeldByUser | HeldByOperator) for reason in self._reasons):
-            yield from self._smallest(1, lambda _: ReleaseHold())
+            yield from self._if_it_starts(ReleaseHold())
+
+    def _bookings(self) -> Iterator[Advice]:
+        """No booking, or one that has begun and that a submission might name as well."""
+        if self._request.booking is not None:
+            yield from self._if_it_starts(WithoutBooking())
+        nodes = [node for node in self._snapshot.nodes.values() if node.pool == self._request.pool]
+        for booking in sorted(self._snapshot.bookings.values(), key=lambda one: (one.begins, one.id)):
+            is_other = booking.begins <= self._now and booking.id != self._request.booking
+            if is_other and not misfits(self._request, booking, nodes, self._now):
+                yield from self._if_it_starts(InBooking(booking=booking.id))
 
     def _other_pools(self) -> Iterator[Advice]:
         if self._request.booking is not None:
@@ -119,9 +138,7 @@ class Advising:
         pools = sorted(pool for share, pool in self._snapshot.shares if share == ShareId(self._request.project))
         for pool in pools:
             if pool != self._request.pool and self._may_run_in(pool):
-                there = OtherPool(pool=pool)
-                if self.decisions < self._most and self.starts(there):
-                    yield there
+                yield from self._if_it_starts(OtherPool(pool=pool))
 
     def _may_run_in(self, pool: PoolId) -> bool:
         """Tell whether anything is sold there, and the gang is no larger than what its class may have of it."""

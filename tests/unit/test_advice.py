@@ -7,19 +7,22 @@ import pytest
 
 from operations.sentences import Language, advice_sentence, texts
 from quotas.rates import RateCard
-from registry.ids import MicroCredits, PoolId, RequestId, Seconds, ShareId
+from registry.ids import MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import MEMORY
 from scheduler.advice import (
     Advice,
     EndOwn,
     FewerWorkers,
+    InBooking,
     MoreCredit,
     MoreQuota,
     OtherPool,
     ReleaseHold,
     ShorterWalltime,
     SmallerWorkers,
+    WithoutBooking,
 )
+from scheduler.bookings import Booking
 from scheduler.decide import decide
 from scheduler.explain import Borrowed, Explanations
 from scheduler.facts import Fact
@@ -29,10 +32,12 @@ from scheduler.snapshot import Snapshot
 from tests.builders import (
     NOW,
     POOL,
+    a_booking,
     a_node,
     a_request,
     a_snapshot,
     an_allocation,
+    booking_id,
     cores,
     facts_of_a_center,
     request_id,
@@ -124,6 +129,32 @@ def test_as_much_credit_is_advised_as_is_lacking_to_the_credit() -> None:
     assert credit.allocation == poor.id
 
 
+def a_course(number: int, begins: int, *nodes: str, ends: int = NOW + 6 * HOUR) -> Booking:
+    booked = tuple(map(NodeId, nodes or ("m1",)))
+    return a_booking(number, project=PROJECT, nodes=booked, begins=Seconds(begins), ends=Seconds(ends))
+
+
+def test_who_waits_for_a_booking_that_has_not_begun_may_go_without_it_or_in_one_that_has() -> None:
+    machine = a_node("m1", cores(8, 64))
+    soon, now = a_course(1, NOW + HOUR), a_course(2, NOW - HOUR, "m2", ends=NOW + 5 * HOUR)
+    center = a_center(8, machine, a_node("m2", cores(8, 64)), soon, now)
+    waiting = asked(2, 3, booking=soon.id)
+    found = advised(center.with_facts([waiting]), 2)
+    assert found == {"without-booking": WithoutBooking(), "in-booking": InBooking(booking=now.id)}
+    full = begun(center, asked(1, 7))
+    assert list(advised(full.with_facts([waiting]), 2)) == ["in-booking"]
+    long = asked(2, 3, booking=soon.id, walltime_seconds=5 * HOUR + 1)
+    assert list(advised(center.with_facts([long]), 2)) == ["without-booking"], "what could never run there is no advice"
+
+
+def test_who_finds_the_nodes_full_is_told_of_a_booking_of_the_project_and_of_no_others() -> None:
+    machine, now = a_node("m1", cores(8, 64)), a_course(1, NOW - HOUR)
+    full = begun(a_center(8, machine, now), asked(1, 7)).with_facts([asked(2, 3)])
+    assert advised(full, 2)["in-booking"] == InBooking(booking=now.id)
+    for other in (replace(now, project=ProjectId("vmu.nlp")), replace(now, begins=Seconds(NOW + 1))):
+        assert "in-booking" not in advised(full.with_facts([other]), 2)
+
+
 def test_who_is_held_or_at_the_cap_of_a_class_is_told_what_ends_that() -> None:
     held = asked(1, 1).with_holds(user=True, operator=False, now=NOW)
     assert list(advised(a_center().with_facts([held]), 1)) == ["release-hold"]
@@ -157,6 +188,8 @@ SOME: list[Advice] = [
     ShorterWalltime(walltime_seconds=5400),
     SmallerWorkers(resource=MEMORY, each=3 * 2**30),
     OtherPool(pool=PoolId("gpu")),
+    WithoutBooking(),
+    InBooking(booking=booking_id(7)),
     EndOwn(clusters=2, requests=(RequestId("a"), RequestId("b"))),
     MoreQuota(share=ShareId("vmu"), pool=POOL, more=cores(1.5, 2)),
     MoreCredit(project=an_allocation(PROJECT).project, allocation=an_allocation(PROJECT).id, more=MicroCredits(10**6)),
@@ -170,4 +203,5 @@ def test_every_advice_can_be_said_with_its_numbers(language: Language) -> None:
         said = advice_sentence(one, language)
         assert said.endswith(".")
         assert "{" not in said
-        assert fields(one) == () or any(character.isdigit() for character in said) or "gpu" in said
+        names = [value for field in fields(one) if isinstance(value := getattr(one, field.name), str)]
+        assert fields(one) == () or any(character.isdigit() for character in said) or any(map(said.count, names))
