@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, log2
 from typing import Final
@@ -51,7 +51,7 @@ MIXES: Final = {
 }
 
 
-class Saturated(World):
+class Saturated:
     """A center in which everybody who has come always has requests waiting: for each that starts another one comes."""
 
     def __init__(self, mix: Sequence[Work], policy: Policy, days: int, comes: Sequence[int]) -> None:
@@ -62,7 +62,18 @@ class Saturated(World):
         self.begun: Final[set[RequestId]] = set()
         self.stopped = 0
         first = [self._another(who, at) for who, at in enumerate(comes) for _ in range(WAITING_OF_EACH)]
-        super().__init__(Site(processors=PROCESSORS, epoch=NEW_YEAR), first, policy, forgetful=True)
+        self._world: Final = World(Site(processors=PROCESSORS, epoch=NEW_YEAR), first, policy, forgetful=True)
+        self._world.store.subscribe(self._hear)
+
+    @property
+    def now(self) -> int:
+        """Return how many seconds have passed."""
+        return self._world.clock.time - self._world.site.epoch
+
+    def run(self) -> Iterator[int]:
+        """Go on for ever, yielding the moment whenever a job has ended."""
+        for _ in self._world.run():
+            yield self.now
 
     def _another(self, who: int, submit: int) -> RigidJob:
         work = self._mix[who]
@@ -74,23 +85,20 @@ class Saturated(World):
         )
 
     def _hear(self, told: Sequence[Event]) -> None:
-        super()._hear(told)
-        now = self.clock.time - self.site.epoch
         for event in told:
             self.stopped += event.kind is EventKind.PREEMPTED
-            if event.kind is EventKind.PLACED and event.request not in self.begun and now < self._over_at:
+            if event.kind is EventKind.PLACED and event.request not in self.begun and self.now < self._over_at:
                 self.begun.add(event.request)
-                self._arrivals.append(self._another(self._jobs[event.request].group, now + 1))
-                self._arrivals.sort(key=lambda job: (job.submit, job.index), reverse=True)
+                self._world.add(self._another(self._world.job_of(event.request).group, self.now + 1))
 
     def used(self) -> list[float]:
         """Return the decayed use of each member over what it owns, as fair share counts it by now."""
-        standings = Standings(self._follower.catch_up(), self.clock.time)
+        standings = Standings(self._world.snapshot, self._world.clock.time)
         return [-log2(standings.factor(ShareId(f"g{who}"), POOL)) for who in range(MEMBERS)]
 
     def held(self, who: int) -> float:
         """Return what a member holds, as a part of what it owns."""
-        share = self._follower.catch_up().shares[ShareId(f"g{who}"), POOL]
+        share = self._world.snapshot.shares[ShareId(f"g{who}"), POOL]
         return share.granted.millicores / share.quota.nominal.millicores
 
 
@@ -123,8 +131,7 @@ def owner_comes_back(policy: Policy) -> tuple[int, int]:
     assert policy.minimum_run_seconds is not None
     comes = DAY
     world = Saturated((ANY,) * MEMBERS, policy, 2, [0] * (MEMBERS - 1) + [comes])
-    for _ in world.run():
-        now = world.clock.time - world.site.epoch
+    for now in world.run():
         if now > comes and world.held(MEMBERS - 1) > 1 - max(SMALL) / (PROCESSORS / MEMBERS):
             return now - comes, policy.minimum_run_seconds + policy.notice_seconds + policy.termination_slack_seconds
     raise AssertionError("it never had its own back")
@@ -133,8 +140,7 @@ def owner_comes_back(policy: Policy) -> tuple[int, int]:
 def _live(world: Saturated, seconds: int) -> None:
     """Live through so many seconds, telling of each day."""
     day = 0
-    for _ in world.run():
-        now = world.clock.time - world.site.epoch
+    for now in world.run():
         if now // DAY > day:
             day = now // DAY
             print(f"day {day}:", *(f"{one:.3f}" for one in world.used()), file=sys.stderr, flush=True)

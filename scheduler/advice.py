@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from quotas.claims import Tree
-from registry.centers import Node
-from registry.ids import AllocationId, BookingId, MicroCredits, NodeId, PoolId, ProjectId, RequestId, Seconds, ShareId
+from registry.ids import AllocationId, BookingId, MicroCredits, PoolId, ProjectId, RequestId, Seconds, ShareId
 from registry.resources import ResourceName, Resources
-from scheduler.clusters import Process
 from scheduler.facts import Fact
+from scheduler.granting import Granting
 from scheduler.requests import End, Request, State
 from scheduler.snapshot import Snapshot
 
@@ -164,29 +162,11 @@ def _asked(snapshot: Snapshot, request: Request) -> Snapshot:
     return snapshot.with_facts([replace(request, promise=None)])
 
 
-def _ended(snapshot: Snapshot, requests: Iterable[RequestId], now: Seconds) -> list[Fact]:
-    nodes: dict[NodeId, Node] = {}
-    trees: dict[PoolId, Tree] = {}
-    facts: list[Fact] = []
-    for name in requests:
-        request = snapshot.requests[name]
-        shares = (share for share in snapshot.shares.values() if share.pool == request.pool)
-        tree = trees.setdefault(request.pool, Tree(shares))
-        for slot in snapshot.cluster(request).processes:
-            _give_back(snapshot, nodes, slot)
-            tree.grant(request.project, request.pool, slot.shape * -1)
-        facts += [replace(slot, released=now) for slot in snapshot.cluster(request).processes]
-        facts.append(replace(request, state=State.ENDED, end=End.CANCELLED, ended=now))
-    projects = {(snapshot.requests[name].project, snapshot.requests[name].pool) for name in requests}
-    shares_now = {
-        (level.share.id, level.share.pool): level.share
-        for project, pool in projects
-        for level in trees[pool].path(project, pool)
-    }
-    return [*facts, *nodes.values(), *shares_now.values()]
-
-
-def _give_back(snapshot: Snapshot, nodes: dict[NodeId, Node], slot: Process) -> None:
-    node = nodes.get(slot.node) or snapshot.nodes.get(slot.node)
-    if node is not None:
-        nodes[node.id] = replace(node, granted=node.granted + slot.shape * -1)
+def _ended(snapshot: Snapshot, requests: Iterable[RequestId], now: Seconds) -> Iterator[Fact]:
+    granting = Granting(snapshot)
+    for request in map(snapshot.requests.__getitem__, requests):
+        slots = snapshot.cluster(request).processes
+        granting.give_back(request, slots)
+        yield from (replace(slot, released=now) for slot in slots)
+        yield replace(request, state=State.ENDED, end=End.CANCELLED, ended=now)
+    yield from granting.facts()

@@ -13,14 +13,13 @@ from typing import Final
 
 from operations.clusters import ran_permille
 from operations.follower import Follower
-from registry.centers import Node
-from registry.ids import NodeId, PersonId, PoolId, RequestId, Seconds, ShareId
-from registry.resources import Resources, total
+from registry.ids import PersonId, RequestId, Seconds
 from scheduler.clusters import Process
 from scheduler.decide import decide, decide_and_foresee
 from scheduler.estimates import Outcome as Foreseen
 from scheduler.facts import Fact, RunRatios
 from scheduler.foreseeing import now_waiting
+from scheduler.granting import Granting
 from scheduler.plan import Growth, Placement, Plan, Shrink
 from scheduler.policy import Policy
 from scheduler.requests import End, Request, State
@@ -150,18 +149,17 @@ def _came_to(snapshot: Snapshot, plan: Plan, now: Seconds) -> Iterator[Foreseen]
 
 
 class Given:
-    """What nodes and shares grant, as several requests take of it or give it back."""
+    """What becomes of several requests, and of what nodes and shares grant them."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._nodes: dict[NodeId, Node] = {}
-        self._shares: dict[tuple[ShareId, PoolId], Resources] = {}
+        self._granting = Granting(snapshot)
         self._ratios: dict[PersonId, RunRatios] = {}
 
     def grow(self, growth: Growth, now: Seconds) -> Iterator[Fact]:
         """Yield what a cluster is with its new workers, which take no time to begin."""
         request, more = growth.request, growth.processes
-        self._move(request, more, 1)
+        self._granting.take(request, more)
         after = replace(request, next_ordinal=request.next_ordinal + len(more))
         yield resized(after, growth.spared_milliseconds, now)
         for process in more:
@@ -178,13 +176,13 @@ class Given:
     def leave(self, request: Request, processes: Iterable[Process], now: Seconds) -> Iterator[Fact]:
         """Yield workers as they are once they have left."""
         gone = tuple(processes)
-        self._move(request, gone, -1)
+        self._granting.give_back(request, gone)
         for process in gone:
             yield replace(process, released=now)
 
     def place(self, placement: Placement, now: Seconds) -> Iterator[Fact]:
         request = placement.request
-        self._move(request, placement.processes, 1)
+        self._granting.take(request, placement.processes)
         yield replace(
             request,
             state=State.PLACED,
@@ -199,7 +197,7 @@ class Given:
             yield replace(process, started=now)
 
     def end(self, request: Request, now: Seconds) -> Iterator[Fact]:
-        self._move(request, self._snapshot.cluster(request).processes, -1)
+        self._granting.give_back(request, self._snapshot.cluster(request).processes)
         yield replace(request, state=State.ENDED, end=End.CANCELLED, ended=now)
         yield self._ran(request, now)
 
@@ -212,19 +210,4 @@ class Given:
         return self._ratios[person]
 
     def facts(self) -> Iterator[Fact]:
-        yield from self._nodes.values()
-        for key, amount in self._shares.items():
-            share = self._snapshot.shares[key]
-            yield replace(share, granted=share.granted + amount)
-
-    def _move(self, request: Request, processes: Iterable[Process], sign: int) -> None:
-        moved = tuple(processes)
-        for process in moved:
-            node = self._nodes.get(process.node) or self._snapshot.nodes[process.node]
-            self._nodes[node.id] = replace(node, granted=node.granted + process.shape * sign)
-        amount = total(process.shape for process in moved) * sign
-        key: tuple[ShareId, PoolId] | None = (ShareId(request.project), request.pool)
-        while key is not None:
-            self._shares[key] = self._shares[key] + amount if key in self._shares else amount
-            above = self._snapshot.shares[key].parent
-            key = (above, request.pool) if above else None
+        yield from self._granting.facts()

@@ -19,6 +19,7 @@ from quotas.ledger import HOUR_SECONDS
 from registry.ids import RequestId, Seconds, institution_of
 from scheduler.policy import Policy
 from scheduler.requests import End
+from scheduler.snapshot import Snapshot
 from simulator.invariants import BrokenInvariantError, check
 from simulator.outside import NoAuthority, NumberedIds, VirtualClock
 from simulator.report import Outcome
@@ -64,7 +65,7 @@ class World:
             store=self.store, backend=self.backend, authority=NoAuthority(), clock=self.clock, ids=self.ids
         )
         self._follower: Final = Follower(self.store, self.policy)
-        self._arrivals: Final = sorted(jobs, key=lambda job: (job.submit, job.index), reverse=True)
+        self._arrivals: Final = sorted(jobs, key=_turn, reverse=True)
         self._coming: Final[list[tuple[Seconds, int, RequestId]]] = []
         self._jobs: Final[dict[RequestId, RigidJob]] = {}
         self._starts: Final[dict[RequestId, Seconds]] = {}
@@ -80,6 +81,21 @@ class World:
     def waiting(self) -> tuple[RigidJob, ...]:
         """Return the jobs that were accepted and have not ended; after the run, those that could never start."""
         return tuple(self._jobs.values())
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Return the center as the next cycle would find it; for whoever looks between two moments."""
+        return self._follower.catch_up()
+
+    def job_of(self, request: RequestId) -> RigidJob:
+        """Return the job whose request has not ended."""
+        return self._jobs[request]
+
+    def add(self, job: RigidJob) -> None:
+        """Have another job arrive, later than now, of who had one from the beginning: nobody else is a member."""
+        assert self._at(job) > self.clock.time, job
+        self._arrivals.append(job)
+        self._arrivals.sort(key=_turn, reverse=True)
 
     def run(self) -> Iterator[Outcome]:
         """Run to the end, yielding what became of each job as it ends.
@@ -217,3 +233,7 @@ class World:
                 why=End(dict(ended.details)["why"]),
             )
         )
+
+
+def _turn(job: RigidJob) -> tuple[int, int]:
+    return job.submit, job.index

@@ -1,14 +1,17 @@
 """A log is run through the loops of production to its end, second by second as they would have done it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
 import pytest
 
+from operations.events import Event, EventKind
 from operations.ports.store import Claim, Work
 from quotas.ledger import EntryKind
 from quotas.tree import Quota
 from registry.ids import InstitutionId, MicroCredits, RequestId
+from registry.resources import NOTHING
 from scheduler.policies import NAMED
 from scheduler.requests import End
 from scheduler.troubles import REFUSALS
@@ -39,6 +42,21 @@ def times(world: World) -> list[tuple[int, int]]:
 
 def test_a_job_that_fits_runs_from_the_second_it_came_for_as_long_as_it_does() -> None:
     assert times(World(Site(processors=4), [a_job(0, 7, 100, 4)])) == [(7, 107)]
+
+
+def test_whoever_looks_on_may_have_another_job_come_for_each_that_starts() -> None:
+    first_job = a_job(0, 7, 100, 4)
+    world = World(Site(processors=4), [first_job])
+
+    def hear(told: Sequence[Event]) -> None:
+        for event in told:
+            if event.kind is EventKind.PLACED and world.job_of(event.request).index == 0:
+                world.add(replace(first_job, index=1, submit=9, run=50))
+
+    world.store.subscribe(hear)
+    first, second = world.run()
+    assert ((first.start, first.end), (second.start, second.end)) == ((7, 107), (107, 157))
+    assert all(share.granted == NOTHING for share in world.snapshot.shares.values())
 
 
 def test_who_completes_makes_room_in_the_same_second_for_who_waits_and_who_just_came() -> None:
