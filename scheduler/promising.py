@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from scheduler.blocking import NODES_FULL, SET_ASIDE, SHARE_FULL, WOULD_DELAY, m
 from scheduler.fitting import Gang, Packing
 from scheduler.floors import Floor, Kept
 from scheduler.ordering import Standings
+from scheduler.overtaken import Overtaken
 from scheduler.overtaking import Overtaking
 from scheduler.plan import Claim, Placement
 from scheduler.policy import Order
@@ -274,7 +275,7 @@ def promise_latest_starts(decided: Decided) -> None:
     """Promise a latest start to requests that were overtaken for long, those first that have waited the longest.
 
     That is the last moment at which there is room until they may be overtaken no longer, else the first one. The
-    policy bounds how many of a pool have one.
+    policy bounds how many of a pool have one: where more want one than may, institutions take turns, and their people.
     """
     room, queue = decided.room, decided.room.arrays.queue
     if not room.policy.promises_latest_starts:
@@ -289,23 +290,35 @@ def promise_latest_starts(decided: Decided) -> None:
             _promise_latest(decided, floor, queue.sorted(here, (queue.cells[here, columns.SINCE],)))
 
 
-def _promise_latest(decided: Decided, floor: Floor, rows: Sequence[int]) -> None:
+def _promise_latest(decided: Decided, floor: Floor, rows: list[int]) -> None:
     """Go through the pending requests of a floor until as many latest starts are promised as may be."""
     room, queue = decided.room, decided.room.arrays.queue
     never: set[tuple[int, int]] = set()
-    for row in rows:
-        kind = _kind(queue.cells[row])
-        if kind in never or (room.is_tight and stopped(room, np.array([row]))[0]):
-            continue
-        request = room.snapshot.requests[queue.key(row)]
-        gang, aim = room.gang(request), Seconds(int(queue.cells[row, columns.SINCE] + decided.overtaking.seconds[row]))
-        found = latest_start(room, request, gang, aim) or first_start(room, request, gang)
-        if found is None:
-            never.add(kind)
-            continue
+    waiting = Overtaken(room.arrays, rows)
+
+    def chosen() -> list[int]:
+        having = [one.request for one in floor.kept if one.is_latest]
+        free = room.policy.latest_starts - floor.latest_starts
+        return waiting.chosen(free, having, lambda row: _kind(queue.cells[row]) in never)
+
+    while some := chosen():
+        for row in some:
+            kind = _kind(queue.cells[row])
+            if kind in never or (room.is_tight and stopped(room, np.array([row]))[0]):
+                continue
+            if not _is_promised_latest(decided, row):
+                never.add(kind)
+
+
+def _is_promised_latest(decided: Decided, row: int) -> bool:
+    """Promise a latest start to a request, or start it; tell whether there is any for it."""
+    room, cells = decided.room, decided.room.arrays.queue.cells
+    request = room.snapshot.requests[room.arrays.queue.key(row)]
+    gang, aim = room.gang(request), Seconds(int(cells[row, columns.SINCE] + decided.overtaking.seconds[row]))
+    found = latest_start(room, request, gang, aim) or first_start(room, request, gang)
+    if found is not None:
         _start_or_keep(decided, request, gang, found, aim)
-        if floor.latest_starts >= room.policy.latest_starts:
-            return
+    return found is not None
 
 
 def promise_next_in_line(decided: Decided) -> None:
