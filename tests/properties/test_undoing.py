@@ -30,9 +30,25 @@ def a_room(snapshot: Snapshot) -> Room:
         after = ended(after, cluster.request, LATER)
     room = Room(after, LATER)
     for request in promised(after):
-        if (first := room.first_start(request, room.gang(request))) is not None:
-            room.keep(request, room.gang(request), first)
+        keep_first(room, request)
     return room
+
+
+def first_of(room: Room, request: Request) -> tuple[Seconds, Packing] | None:
+    """Return when a request could start at the earliest where everybody else stays on the nodes that they have."""
+    return room.floor_for(request).timeline.earliest(room.gang(request), room.lasts(request), allows=lambda _: True)
+
+
+def last_of(room: Room, request: Request) -> tuple[Seconds, Packing] | None:
+    """Return the same at the latest, within some time."""
+    timeline, until = room.floor_for(request).timeline, Seconds(LATER + 5000)
+    return timeline.latest(room.gang(request), room.lasts(request), until=until, allows=lambda _: True)
+
+
+def keep_first(room: Room, request: Request) -> None:
+    """Set aside what a request needs from the first moment on at which it could start."""
+    if (first := first_of(room, request)) is not None:
+        room.keep(request, room.gang(request), first)
 
 
 def startable(room: Room) -> list[Request]:
@@ -54,10 +70,14 @@ def answers(room: Room) -> Mapping[RequestId | str, object]:
     for request in room.snapshot.pending():
         floor, gang = room.floor_for(request), room.gang(request)
         starts, sums = floor.timeline.open_by_starts()
-        packing = room.packing(request, gang)
-        first, last = room.first_start(request, gang), room.latest_start(request, gang, Seconds(LATER + 5000))
-        assert packing is None or isinstance(packing, Packing)
-        found[request.id] = packing, first, last, told_by(floor, room.snapshot), starts.tolist(), sums.tolist()
+        packing, when = (
+            floor.timeline.place(gang, room.would_end(request)),
+            (first_of(room, request), last_of(room, request)),
+        )
+        row = room.grants.row(request.project, request.pool)
+        due = floor.dues.delayed(row, gang.total, room.now, room.would_end(request))
+        of_floor = told_by(floor, room.snapshot), starts.tolist(), sums.tolist()
+        found[request.id] = packing, when, due and (due.row, due.starts), of_floor
     for name in ("running", "granted", "available"):
         found[name] = getattr(room.promised, name).tolist(), getattr(room.held, name).tolist()
     found["grants"] = np.array(room.grants.granted).tolist()
@@ -70,8 +90,7 @@ def test_what_is_kept_and_let_go_leaves_no_trace(snapshot: Snapshot, data: st.Da
     before = answers(room)
     for request in startable(room):
         gang = room.gang(request)
-        find = data.draw(st.sampled_from([room.first_start, room.latest_start]))
-        first = find(request, gang, Seconds(LATER + 5000))
+        first = data.draw(st.sampled_from([first_of, last_of]))(room, request)
         if first is not None:
             aim = data.draw(st.sampled_from([None, Seconds(LATER + 9000)]))
             room.let_go(room.keep(request, gang, first, aim))
@@ -82,8 +101,7 @@ def test_what_is_kept_and_let_go_leaves_no_trace(snapshot: Snapshot, data: st.Da
 def test_what_is_let_go_and_set_aside_again_is_as_it_was(snapshot: Snapshot) -> None:
     room = a_room(snapshot)
     for request in startable(room):
-        if (first := room.first_start(request, room.gang(request))) is not None:
-            room.keep(request, room.gang(request), first)
+        keep_first(room, request)
     kept = list(room.kept())
     before = answers(room)
     for one in kept:
