@@ -47,8 +47,7 @@ class Follower:
     def _read(self) -> None:
         news = self._store.facts(self._mark)
         self._mark = news.mark
-        if news.facts:
-            before = self._snapshot
-            after = before.with_facts(news.facts)
-            self._snapshot = after if self._is_decided else replace(after, freed=before.freed | after.freed)
-            self._is_decided = False
+        before = self._snapshot
+        after = before.with_facts(news.facts)
+        self._snapshot = after if self._is_decided else replace(after, freed=before.freed | after.freed)
+        self._is_decided = False

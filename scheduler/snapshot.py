@@ -39,8 +39,8 @@ _TABLES: Final[Mapping[type, tuple[str, ...]]] = {
 class Snapshot:
     """Current values by key. Ended requests and released slots are not in it.
 
-    `arrays` are the same facts as tables. `freed` are the pools in which the last facts may have made room: a promise
-    moves earlier only there. Bookings that are over are in it: a rebuild leaves out those that have long been, which
+    `arrays` are the same facts as tables. `freed` are the pools in which the last facts have made room, beside what
+    decisions on the snapshot before made themselves: a promise moves earlier only there. Bookings that are over are in it: a rebuild leaves out those that have long been, which
     say nothing of any later moment.
     """
 
@@ -63,7 +63,7 @@ class Snapshot:
         """Return the snapshot with each fact in place of the value it had before."""
         news = tuple(facts)
         if not news:
-            return self
+            return replace(self, freed=frozenset()) if self.freed else self
         axes = self.arrays.axes.with_models_of(_amounts(news))
         if axes is not self.arrays.axes:
             # A model of GPU that was never heard of: every row gets a column more.
@@ -107,14 +107,6 @@ class Snapshot:
         """Return the rate rule of a pool at a moment."""
         card = card_at(self.rate_cards.values(), now)
         return card.rule(pool) if card else None
-
-
-def _is_moved(before: Request, after: Request) -> bool:
-    """Tell whether nothing is new of a request but on which nodes it was promised a start, which makes no room."""
-    was, promise = before.promise, after.promise
-    if was is None or promise is None or was == promise or was.starts != promise.starts:
-        return False
-    return replace(before, promise=promise) == after
 
 
 class _Draft:
@@ -161,8 +153,9 @@ class _Draft:
     def _put_by_id(self, fact: Node | Allocation | Booking | RunRatios) -> None:
         match fact:
             case Node():
+                if _has_more(self.nodes.get(fact.id), fact):
+                    self.freed.add(fact.pool)
                 self.nodes[fact.id] = fact
-                self.freed.add(fact.pool)
             case Allocation():
                 self._put_allocation(fact)
             case Booking():
@@ -182,7 +175,7 @@ class _Draft:
                 self.arrays.processes.drop((request.id, ordinal))
         else:
             self.requests[request.id] = request
-        if before is not None and (before.promise or before.state is State.PLACED) and not _is_moved(before, request):
+        if before is not None and _gave_up(before, request):
             self.freed.add(request.pool)
         self.arrays.put_request(request, self.processes.get(request.id, {}).values())
 
@@ -233,6 +226,20 @@ class _Draft:
             arrays=self.arrays,
             freed=frozenset(self.freed),
         )
+
+
+def _gave_up(before: Request, after: Request) -> bool:
+    """Tell whether a request has given up anything that it held, or was promised, other than by starting earlier."""
+    if before.state is State.PLACED:
+        return True
+    return before.promise is not None and after.promise is None and after.state is not State.PLACED
+
+
+def _has_more(before: Node | None, after: Node) -> bool:
+    """Tell whether a node may take anything that it could not."""
+    if before is None or (before.places, before.state, before.pool) != (after.places, after.state, after.pool):
+        return True
+    return not after.free.within(before.free)
 
 
 def _own(mapping: Mapping[K, V], is_written: bool) -> dict[K, V]:  # noqa: FBT001 - one of ten that are alike
