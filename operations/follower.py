@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Final
 
 from operations.ports.store import Store, Work
-from registry.ids import BEGINNING, Mark
+from registry.ids import BEGINNING, Mark, PoolId
 from scheduler.policy import Policy
 from scheduler.snapshot import Snapshot
 
@@ -47,7 +47,8 @@ class Follower:
     def _read(self) -> None:
         news = self._store.facts(self._mark)
         self._mark = news.mark
-        before = self._snapshot
-        after = before.with_facts(news.facts)
-        self._snapshot = after if self._is_decided else replace(after, freed=before.freed | after.freed)
+        known = frozenset[PoolId]() if self._is_decided else self._snapshot.freed
+        after = self._snapshot.with_facts(news.facts)
+        freed = known | (after.freed if news.facts else known)
+        self._snapshot = after if freed == after.freed else replace(after, freed=freed)
         self._is_decided = False

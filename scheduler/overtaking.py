@@ -17,9 +17,9 @@ from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
 
-_PROMISED_FROM: Final = 0.55
+_PROMISED_FROM: Final = 0.45
 """The part of the time for which a request may be overtaken after which it is promised a latest start."""
-_PART_OF_BACKLOG: Final = 0.55
+_PART_OF_BACKLOG: Final = 0.6
 """The part of the time that all that waits and runs would take by which everybody may be overtaken for longer."""
 _DEEP: Final = 8.0
 """From how deep a backlog on everybody may be overtaken for longer again, in proportion."""
@@ -49,7 +49,7 @@ class Overtaking:
 
     The backlog of a pool is what runs there and what waits for nodes alone: for how long it would keep the whole pool
     busy. What waits of it is so deep as that is longer than the run time of its typical request, the mean weighted by
-    work. A request may be overtaken for D = (its class's `overtaking_seconds` + 0.55 x backlog) x max(1, depth / 8):
+    work. A request may be overtaken for D = (its class's `overtaking_seconds` + 0.6 x backlog) x max(1, depth / 8):
     the longer the queue, the more is gained by letting short work pass, and the fewer can be promised that they wait
     for a few days only. D is found once, when a request begins to wait: what comes later puts nobody off.
 

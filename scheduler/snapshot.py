@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, TypeVar, assert_never, cast
 
 from quotas.allocations import Allocation
@@ -40,8 +40,8 @@ class Snapshot:
     """Current values by key. Ended requests and released slots are not in it.
 
     `arrays` are the same facts as tables. `freed` are the pools in which the last facts have made room, beside what
-    decisions on the snapshot before made themselves: a promise moves earlier only there. Bookings that are over are in it: a rebuild leaves out those that have long been, which
-    say nothing of any later moment.
+    decisions on the snapshot before made themselves: a promise moves earlier only there. Bookings that are over are in
+    it: a rebuild leaves out those that have long been, which say nothing of any later moment.
     """
 
     policy: Policy = DEFAULT_POLICY
@@ -63,7 +63,7 @@ class Snapshot:
         """Return the snapshot with each fact in place of the value it had before."""
         news = tuple(facts)
         if not news:
-            return replace(self, freed=frozenset()) if self.freed else self
+            return self
         axes = self.arrays.axes.with_models_of(_amounts(news))
         if axes is not self.arrays.axes:
             # A model of GPU that was never heard of: every row gets a column more.
@@ -175,7 +175,7 @@ class _Draft:
                 self.arrays.processes.drop((request.id, ordinal))
         else:
             self.requests[request.id] = request
-        if before is not None and _gave_up(before, request):
+        if before is not None and _gives_up(before, request):
             self.freed.add(request.pool)
         self.arrays.put_request(request, self.processes.get(request.id, {}).values())
 
@@ -190,6 +190,9 @@ class _Draft:
                 self.arrays.put_process(request, process)
         else:
             self.arrays.processes.drop(key)
+        if process.node in self.nodes and (process.released is not None or not process.wanted):
+            # Even where a start took as much since: of a node only the sum is told.
+            self.freed.add(self.nodes[process.node].pool)
         worked, goes_on = before is not None and works(before), process.released is None and works(process)
         if worked != goes_on:
             self.arrays.running.add(process.request, HAS, 1 if goes_on else -1)
@@ -228,11 +231,11 @@ class _Draft:
         )
 
 
-def _gave_up(before: Request, after: Request) -> bool:
-    """Tell whether a request has given up anything that it held, or was promised, other than by starting earlier."""
-    if before.state is State.PLACED:
-        return True
-    return before.promise is not None and after.promise is None and after.state is not State.PLACED
+def _gives_up(before: Request, after: Request) -> bool:
+    """Tell whether a request gives up anything that it holds, or was promised, other than by starting earlier."""
+    if after.state is State.ENDED or before.state is State.PLACED:
+        return after.state is not State.PLACED or (after.deadline or 0) < (before.deadline or 0)
+    return before.promise is not None and after.promise is None and after.state is State.PENDING
 
 
 def _has_more(before: Node | None, after: Node) -> bool:

@@ -100,8 +100,9 @@ def left(snapshot: Snapshot, now: Seconds) -> Snapshot:
     """Return the snapshot once everything has left that was to leave by now, and its capacity is back."""
     for cluster in snapshot.clusters():
         due = [slot for slot in cluster.processes if slot.stop_by is not None and slot.stop_by <= now]
-        gone = snapshot.with_facts(replace(slot, released=now) for slot in due)
-        snapshot = moved(gone, cluster.request, tuple(due), -1)
+        if due:
+            gone = snapshot.with_facts(replace(slot, released=now) for slot in due)
+            snapshot = moved(gone, cluster.request, tuple(due), -1)
     return made_way(snapshot, now)
 
 

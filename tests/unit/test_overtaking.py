@@ -25,7 +25,7 @@ from tests.properties.worlds import applied
 PROJECT = "vmu.vision"
 SOON = NOW + 2 * HOUR + 1800 + 30
 """When who runs is gone at the latest."""
-PART_OF_A_DAY: Final = DAY * 11 // 20
+PART_OF_A_DAY: Final = DAY * 3 // 5
 WHOLE: dict[str, Any] = {"head": cores(4, 8), "worker": cores(4, 8), "workers_min": 0}
 
 
@@ -53,7 +53,7 @@ def test_on_a_short_queue_it_is_what_the_class_says_and_about_half_of_what_waits
     """Twice three eighths of the pool for an hour."""
     normal, quick = a_request(1), a_request(2, request_class=RequestClass.INTERACTIVE)
     snapshot = a_center(normal, quick)
-    assert [overtaken_for(snapshot, one) for one in (normal, quick)] == [60 * HOUR + 1485, 6 * HOUR + 1485]
+    assert [overtaken_for(snapshot, one) for one in (normal, quick)] == [60 * HOUR + 1620, 6 * HOUR + 1620]
 
 
 def test_a_long_queue_lets_everybody_be_overtaken_for_half_as_long_as_it_takes_and_a_deep_one_for_longer() -> None:
@@ -67,8 +67,8 @@ def test_what_runs_counts_for_as_long_as_it_is_likely_to_run_on() -> None:
     """Somebody runs for two hours and a half, or for half of that by what is known, and one asks for two hours."""
     waiting = a_request(1, walltime_seconds=2 * HOUR, **WHOLE)
     halves = RunRatios(person=ALICE, last=500)
-    assert overtaken_for(a_full_one(waiting), waiting) == 60 * HOUR + 0.55 * 4.5 * HOUR
-    assert overtaken_for(a_full_one(waiting, halves), waiting) == 60 * HOUR + 0.55 * 2.25 * HOUR
+    assert overtaken_for(a_full_one(waiting), waiting) == 60 * HOUR + 0.6 * 4.5 * HOUR
+    assert overtaken_for(a_full_one(waiting, halves), waiting) == 60 * HOUR + 0.6 * 2.25 * HOUR
 
 
 def test_it_is_found_when_a_request_begins_to_wait_and_stays() -> None:
@@ -101,8 +101,8 @@ def test_what_something_else_than_nodes_stops_is_no_backlog() -> None:
 @pytest.mark.parametrize(
     ("waited", "starts", "aim"),
     [
-        (35 * HOUR, NOW + 28 * HOUR + 90, NOW + 28 * HOUR + 90),
-        (40 * HOUR, NOW + 23 * HOUR + 90, NOW + 23 * HOUR + 90),
+        (35 * HOUR, NOW + 28 * HOUR + 1080, NOW + 28 * HOUR + 1080),
+        (40 * HOUR, NOW + 23 * HOUR + 1080, NOW + 23 * HOUR + 1080),
         (4 * DAY, SOON, None),
     ],
 )
@@ -117,7 +117,8 @@ def test_who_has_waited_for_long_is_promised_to_start_in_time_or_as_soon_as_ther
 
 
 def test_time_in_which_a_request_was_held_is_no_wait() -> None:
-    held = a_request(1, submitted=NOW - 35 * HOUR, walltime_seconds=3 * HOUR, **WHOLE)
+    held = a_request(1, submitted=NOW - 29 * HOUR, walltime_seconds=3 * HOUR, **WHOLE)
+    assert decide(a_full_one(held), NOW).promises
     assert not decide(a_full_one(replace(held, held_seconds=HOUR)), NOW).promises
 
 

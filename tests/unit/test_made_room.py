@@ -1,0 +1,64 @@
+"""Where room was made since the last cycle: a promise moves earlier only there."""
+
+from dataclasses import replace
+
+from registry.centers import NodeState
+from registry.ids import Seconds
+from scheduler.decide import decide
+from scheduler.facts import Fact
+from scheduler.requests import End, Request, State
+from scheduler.snapshot import Snapshot
+from tests.builders import NOW, a_node, a_request, a_snapshot, cores, facts_of_a_center
+from tests.properties.worlds import applied
+
+PROJECT = "vmu.vision"
+POOL = a_node().pool
+
+
+def a_center(*more: Request) -> Snapshot:
+    return a_snapshot([*facts_of_a_center([a_node(capacity=cores(8, 64))], [PROJECT]), *more])
+
+
+def running(*some: Request) -> Snapshot:
+    """Return a center in which these run."""
+    waiting = a_center(*some)
+    return applied(waiting, decide(waiting, NOW), NOW)
+
+
+def test_what_starts_and_what_is_promised_make_no_room() -> None:
+    waiting, started = a_center(a_request(1)), running(a_request(1))
+    (slots,) = started.processes.values()
+    news: list[Fact] = [*started.nodes.values(), *started.requests.values(), *slots.values()]
+    assert not waiting.with_facts(news).freed
+    assert not waiting.with_facts([a_request(2)]).freed
+
+
+def test_an_end_makes_room_even_of_what_nobody_heard_the_start_of() -> None:
+    known = a_center(a_request(1))
+    over = [replace(one, state=State.ENDED, end=End.CANCELLED, ended=NOW) for one in known.requests.values()]
+    assert known.with_facts([*known.nodes.values(), *over]).freed == {POOL}
+
+
+def test_who_is_to_end_earlier_makes_room_and_who_may_stay_for_longer_makes_none() -> None:
+    known = running(a_request(1))
+    (request,) = known.requests.values()
+    assert request.deadline is not None
+    for more, freed in ((-60, {POOL}), (60, set())):
+        moved = replace(request, deadline=Seconds(request.deadline + more))
+        assert known.with_facts([moved]).freed == freed
+
+
+def test_a_worker_that_was_told_to_leave_makes_room_and_so_does_one_that_has_left() -> None:
+    known = running(a_request(1))
+    (slots,) = known.processes.values()
+    for change in ({"wanted": False, "stop_by": NOW}, {"released": NOW}):
+        assert known.with_facts([replace(slots[1], **change)]).freed == {POOL}
+    assert not known.with_facts([replace(slots[1], started=NOW)]).freed
+
+
+def test_a_node_that_is_ready_again_makes_room_and_one_that_gives_more_away_makes_none() -> None:
+    known = a_center()
+    (node,) = known.nodes.values()
+    lost = known.with_facts([replace(node, state=NodeState.LOST)])
+    assert lost.with_facts([node]).freed == {POOL}
+    assert not known.with_facts([replace(node, granted=cores(1, 1))]).freed
