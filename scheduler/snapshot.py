@@ -235,7 +235,9 @@ def _gives_up(before: Request, after: Request) -> bool:
     """Tell whether a request gives up anything that it holds, or was promised, other than by starting earlier."""
     if after.state is State.ENDED or before.state is State.PLACED:
         return after.state is not State.PLACED or (after.deadline or 0) < (before.deadline or 0)
-    return before.promise is not None and after.promise is None and after.state is State.PENDING
+    if before.promise is None or after.state is State.PLACED:
+        return False
+    return after.promise is None or after.promise.starts > before.promise.starts
 
 
 def _has_more(before: Node | None, after: Node) -> bool:

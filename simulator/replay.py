@@ -82,13 +82,17 @@ class Replay:
             draft = self._site.draft_of(job, self._ids)
             self._jobs[draft.id] = job
             self._news.append(draft.accepted(now))
+        given_up = self._snapshot.freed
         self.learn((*self._news, *given.facts()))
+        self._snapshot = replace(self._snapshot, freed=self._snapshot.freed | given_up)
         plan = self.decided(now)
         for placement in plan.placements:
             yield self._started(placement, now)
         for change in plan.promises:
             if change.promise is not None and change.promise.starts > now:
                 heapq.heappush(self._promised, change.promise.starts)
+        # To the next cycle only what the plan gave up is news of all this, as it is to whoever follows a store.
+        self._snapshot = replace(self._snapshot, freed=frozenset())
         self.learn(tuple(outcome_of(self._snapshot, plan, now)))
         self._news = []
 
