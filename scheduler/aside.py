@@ -19,6 +19,7 @@ from scheduler.policy import WHOLE_PERCENT, Policy
 from scheduler.profile import Hold
 from scheduler.requests import Promise, Request
 from scheduler.room import Room
+from scheduler.snapshot import Snapshot
 
 
 @dataclass(slots=True)
@@ -40,6 +41,14 @@ class _Memory:
                 return known.kept
         room.arrays.names.memory[spot] = new = cls(floor.ground.ids, structure, policy, {})
         return new.kept
+
+
+def promised(snapshot: Snapshot) -> list[Request]:
+    """Return the requests that were promised a start, in the order in which they were."""
+    queue = snapshot.arrays.queue
+    rows = np.flatnonzero(queue.cells[:, columns.PROMISED] * queue.cells[:, columns.ALIVE])
+    requests = [snapshot.requests[queue.key(int(row))] for row in rows]
+    return sorted(requests, key=lambda one: (one.promise.given if one.promise else 0, one.id))
 
 
 def packing_of(promise: Promise, ground: Ground) -> Packing | None:

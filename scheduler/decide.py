@@ -8,6 +8,7 @@ import numpy as np
 from registry.axes import Ints, any_of, rows_where
 from registry.ids import RequestId, Seconds
 from scheduler import arrays as columns
+from scheduler.aside import promised
 from scheduler.blocking import OUT_OF_TIME, codes_of, crowded, numbers_of, stopped
 from scheduler.displacing import displaced
 from scheduler.elastic import anybody_may_want, asked_next, share_out
@@ -26,7 +27,6 @@ from scheduler.promising import (
     keep_promises,
     promise_latest_starts,
     promise_next_in_line,
-    promised,
     tell_of_latest,
 )
 from scheduler.requests import Request

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from registry.axes import Ints
-from registry.ids import RequestId, Seconds
+from registry.ids import PoolId, RequestId, Seconds
 from scheduler import arrays as columns
-from scheduler.aside import are_free, keep_all, packing_of
+from scheduler.aside import are_free, keep_all, packing_of, promised
 from scheduler.blocking import NODES_FULL, SET_ASIDE, SHARE_FULL, WOULD_DELAY, may_be_promised, stopped
 from scheduler.fitting import Gang, Packing
 from scheduler.floors import Floor, Kept
@@ -105,18 +106,28 @@ def keep_promises(decided: Decided) -> None:
     room = decided.room
     if not room.policy.keeps_promises:
         return
-    for request in [one.request for one in set_aside(decided)]:
+    requests = [one.request for one in set_aside(decided)]
+    freed = room.snapshot.freed | _given_up(decided)
+    for request in requests:
         one = room.floor_for(request).kept_for(request)
         # It is none any more if somebody with a stronger claim has what it was promised.
-        if one is not None and (one.starts <= room.now or _may_move(decided, one)):
+        if one is not None and (one.starts <= room.now or _may_move(decided, one, freed)):
             _move(decided, one)
 
 
-def _may_move(decided: Decided, one: Kept) -> bool:
+def _given_up(decided: Decided) -> frozenset[PoolId]:
+    """Return the pools in which somebody is not promised any more what was kept for it."""
+    kept = {request: promise.starts for request, promise in decided.promises.items()}
+    before = [(one, one.promise.starts) for one in promised(decided.room.snapshot) if one.promise]
+    now = decided.room.now
+    return frozenset(one.pool for one, starts in before if one.id not in kept or kept[one.id] > max(starts, now))
+
+
+def _may_move(decided: Decided, one: Kept, freed: AbstractSet[PoolId]) -> bool:
     room = decided.room
     if one.is_latest:
         return False
-    if one.request.pool in room.snapshot.freed and room.may_gain(one):
+    if one.request.pool in freed and room.may_gain(one):
         return True
     return one.starts > room.after_notice and decided.reclaims.could_help(one.request)
 
@@ -387,11 +398,3 @@ def _stops(room: Room, kept: Kept) -> int:
         bits = int(stopped(room, row)[0]) or WOULD_DELAY
         room.set_aside(kept)
     return bits
-
-
-def promised(snapshot: Snapshot) -> list[Request]:
-    """Return the requests that were promised a start, in the order in which they were."""
-    queue = snapshot.arrays.queue
-    rows = np.flatnonzero(queue.cells[:, columns.PROMISED] * queue.cells[:, columns.ALIVE])
-    requests = [snapshot.requests[queue.key(int(row))] for row in rows]
-    return sorted(requests, key=lambda one: (one.promise.given if one.promise else 0, one.id))

@@ -21,17 +21,18 @@ def packing_now(room: Room, request: Request, gang: Gang) -> Packing | None:
     """Return where a request goes that may start now as far as nodes are concerned, delaying nothing kept."""
     floor, ends = room.floor_for(request), room.would_end(request)
     placed = floor.timeline.place(gang, ends)
-    packing = placed if isinstance(placed, Packing) else _anew_now(room, request, gang)
-    row = room.grants.row(request.project, request.pool)
-    if packing is None or floor.dues.delayed(row, gang.total, room.now, ends):
+    if not isinstance(placed, Packing) and not room.may_seat_anew(floor):
         return None
-    return packing
+    # Before others are seated anew, which is dear: quotas say the same wherever they are.
+    if floor.dues.delayed(room.grants.row(request.project, request.pool), gang.total, room.now, ends):
+        return None
+    return placed if isinstance(placed, Packing) else _anew_now(room, request, gang)
 
 
 def _anew_now(room: Room, request: Request, gang: Gang) -> Packing | None:
     """Return where a request that delays somebody on nodes, but nobody by sums, goes now if others make way for it."""
     floor = room.floor_for(request)
-    if not room.may_seat_anew(floor) or not isinstance(floor.timeline.place(gang, room.now), Packing):
+    if not isinstance(floor.timeline.place(gang, room.now), Packing):
         return None
     has_room = floor.timeline.has_room(gang.total, room.now, room.lasts(request))
     return _anew(room, request, gang, room.now) if has_room else None

@@ -232,12 +232,23 @@ class _Draft:
 
 
 def _gives_up(before: Request, after: Request) -> bool:
-    """Tell whether a request gives up anything that it holds, or was promised, other than by starting earlier."""
+    """Tell whether a request gives up anything that it holds, or was promised.
+
+    Whose promise was as early as can be starts earlier only where it moved: that is no room that others missed.
+    """
     if after.state is State.ENDED or before.state is State.PLACED:
-        return after.state is not State.PLACED or (after.deadline or 0) < (before.deadline or 0)
-    if before.promise is None or after.state is State.PLACED:
+        return after.state is not State.PLACED or _leaves_earlier(before, after)
+    was, promise = before.promise, after.promise
+    if was is None:
         return False
-    return after.promise is None or after.promise.starts > before.promise.starts
+    if after.state is State.PLACED:
+        return was.aim is not None and after.placed is not None and after.placed < was.starts
+    return promise is None or promise.starts > was.starts
+
+
+def _leaves_earlier(before: Request, after: Request) -> bool:
+    is_told = before.ending is None and after.ending is not None
+    return is_told or (after.deadline or 0) < (before.deadline or 0)
 
 
 def _has_more(before: Node | None, after: Node) -> bool:

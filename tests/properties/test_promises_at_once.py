@@ -7,12 +7,11 @@ import numpy as np
 from hypothesis import given
 
 from registry.ids import Seconds
-from scheduler.aside import keep_all, packing_of
+from scheduler.aside import keep_all, packing_of, promised
 from scheduler.decide import decide
 from scheduler.fitting import Packing
 from scheduler.floors import Kept
 from scheduler.policy import DEFAULT_POLICY, Order
-from scheduler.promising import promised
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.seating import first_start

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.ids import RequestId, Seconds
+from scheduler.aside import promised
 from scheduler.decide import decide
 from scheduler.fitting import Packing
 from scheduler.floors import Floor
 from scheduler.policy import DEFAULT_POLICY, Order
-from scheduler.promising import promised
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot

@@ -8,14 +8,13 @@ from operations.cycle import apply
 from operations.events import EventKind
 from operations.requests import submit
 from registry.ids import NodeId, RequestId, Seconds
-from scheduler.aside import keep_all
+from scheduler.aside import keep_all, promised
 from scheduler.decide import decide
 from scheduler.extension import extension_faults
 from scheduler.facts import Fact
 from scheduler.plan import Plan, PromiseChange
 from scheduler.policies import NAMED
 from scheduler.policy import DEFAULT_POLICY
-from scheduler.promising import promised
 from scheduler.requests import Promise, Request
 from scheduler.room import Room
 from scheduler.seating import packing_now
