@@ -163,7 +163,9 @@ class Standings:
             case Order.UNICEF:
                 cores = cells[:, columns.TOTAL] / MILLI
                 waited = self.now - cells[:, columns.SUBMITTED]
-                return np.asarray((waited + 1e-15) / (np.log2(cores + 1e-15) * cells[:, columns.WALLTIME]))
+                with np.errstate(divide="ignore"):
+                    # Free rows ask for nothing.
+                    return np.asarray((waited + 1e-15) / (np.log2(cores + 1e-15) * cells[:, columns.WALLTIME]))
             case _:
                 assert_never(self._policy.order)
 
