@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,9 @@ from scheduler.scaling import spared_milliseconds
 from scheduler.vacating import Vacating
 
 _MOST_SEARCHES: Final = 16
-"""So many requests look in one cycle for what could stop or break for them: each search is dear."""
+"""So many requests of a pool look in one cycle for what could stop or break for them: each search is dear."""
+_MOST_SEARCHES_OF_ONE: Final = 4
+"""So many of those are of one institution: whoever searches in vain leaves some to others."""
 
 
 @dataclass(slots=True)
@@ -49,8 +52,9 @@ class Recalls:
         self._taken: Final[dict[RequestId, _Taken]] = {}
         self._ended: Final[dict[int, Ints]] = {}
         self._own_left: tuple[int, Ints] | None = None
-        self.searches = 0
-        """How often anybody looked in this cycle for work that could stop, or promises that could break."""
+        self._searches: Final[Counter[int]] = Counter()
+        """How often anybody of a vertex looked in this cycle for work that could stop, or promises that could break."""
+        self._searches_in: Final[Counter[PoolId]] = Counter()
 
     @property
     def shrinking(self) -> frozenset[RequestId]:
@@ -134,22 +138,40 @@ class Recalls:
         within = not exceeds(held, room.arrays.structure.effective[share])
         return Claim.GUARANTEED if within else Claim.BORROWED_GUARANTEED
 
-    def overrules(self, claim: Claim) -> bool:
-        """Tell whether by a claim guaranteed work is stopped and promises are broken.
+    def overrules(self, claim: Claim, request: Request) -> bool:
+        """Tell whether by a claim of a request guaranteed work is stopped and promises are broken.
 
         For an owner that is so where the policy says for how long whoever borrows is guaranteed anything. Once so many
         have looked in a cycle as may, the others have to wait for those that follow.
         """
         owns = self._room.policy.minimum_run_seconds is not None
-        if self.searches >= _MOST_SEARCHES:
-            return False
-        return claim is Claim.URGENT or (claim is Claim.GUARANTEED and owns)
+        return self._may_search(request) and (claim is Claim.URGENT or (claim is Claim.GUARANTEED and owns))
 
     def may_overrule(self, request: Request) -> bool:
         """Tell whether any claim of a request could overrule others: where that is clear without finding it out."""
-        if self.searches >= _MOST_SEARCHES:
-            return False
-        return self._room.policy.minimum_run_seconds is not None or request.request_class is RequestClass.URGENT
+        owns = self._room.policy.minimum_run_seconds is not None
+        return (owns or request.request_class is RequestClass.URGENT) and self._may_search(request)
+
+    def searched(self, request: Request) -> None:
+        """Know that a request has looked for what could stop, or break, for it."""
+        self._searches[self._owner(request)] += 1
+        self._searches_in[request.pool] += 1
+
+    def _may_search(self, request: Request) -> bool:
+        if not self._searches:
+            return True
+        is_spent = self._searches[self._owner(request)] >= _MOST_SEARCHES_OF_ONE
+        return not is_spent and self._searches_in[request.pool] < _MOST_SEARCHES
+
+    def _owner(self, request: Request) -> int:
+        return self._room.arrays.names.vertices.of((ShareId(request.institution), request.pool))
+
+    def _may_all_search(self, cells: Ints) -> Bools:
+        """Tell the same of each of some pending requests, rows of the queue."""
+        pools = self._room.arrays.names.pools
+        spent = [one for one, count in self._searches.items() if count >= _MOST_SEARCHES_OF_ONE]
+        full = [pools.of(one) for one, count in self._searches_in.items() if count >= _MOST_SEARCHES]
+        return ~(np.isin(cells[:, columns.INSTITUTION], spent) | np.isin(cells[:, columns.POOL], full))
 
     def own_left(self) -> Ints:
         """Return by vertex what of its nominal quota an institution is neither guaranteed nor promised.
@@ -167,13 +189,11 @@ class Recalls:
 
     def is_owned(self, cells: Ints) -> Bools:
         """Tell which pending requests, rows of the queue, `overrule` others by their claim."""
-        urgent = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT)
-        if self.searches >= _MOST_SEARCHES:
-            return np.zeros(len(cells), dtype=bool)
-        if self._room.policy.minimum_run_seconds is None:
-            return np.asarray(urgent)
-        own_left = self.own_left()[cells[:, columns.INSTITUTION]]
-        return np.asarray(urgent | within(cells[:, columns.TOTAL :], own_left))
+        owned = cells[:, columns.CLASS] == CLASSES.index(RequestClass.URGENT)
+        if self._room.policy.minimum_run_seconds is not None:
+            own_left = self.own_left()[cells[:, columns.INSTITUTION]]
+            owned = owned | within(cells[:, columns.TOTAL :], own_left)
+        return np.asarray(owned & self._may_all_search(cells)) if self._searches else np.asarray(owned)
 
     def shrinks(self) -> Iterator[Shrink]:
         """Yield what each cluster has to give up."""

@@ -77,10 +77,11 @@ class Reclaims:
 
     def weaker_than(self, claim: Claim, request: Request) -> list[Kept]:
         """Return what is set aside where a request may go for others by claims that its own overrules."""
-        if request.booking is not None or not self._recalls.overrules(claim):
+        if request.booking is not None or not self._recalls.overrules(claim, request):
             return []
         kept = self._room.floor_for(request).kept
-        self._recalls.searches += len(kept) > 0
+        if kept:
+            self._recalls.searched(request)
         others = (one for one in kept if one.request is not request)
         return [one for one in others if self.claim(one.request, self._room.gang(one.request)) > claim]
 

@@ -51,7 +51,7 @@ class Stops:
         """Tell whether any might have to end for a request."""
         if request.booking is not None or not self._recalls.may_overrule(request):
             return False
-        if not self._recalls.overrules(self._recalls.claim(request, self._room.gang(request))):
+        if not self._recalls.overrules(self._recalls.claim(request, self._room.gang(request)), request):
             return False
         queue = self._room.arrays.queue
         return bool(self._suffices(queue.cells[[queue.row(request.id)]], np.array([True]))[0])
@@ -83,9 +83,9 @@ class Stops:
         All the elastic workers that it may have, too, come before. Of the clusters as few as will do, those first that
         lose the least; where borrowing is what they end for, each institution's only as long as it has borrowed any.
         """
-        if not self._recalls.overrules(claim):
+        if not self._recalls.overrules(claim, request):
             return None
-        self._recalls.searches += 1
+        self._recalls.searched(request)
         vacating, some = Vacating(self._room, request, gang), self._in(request.pool)
         victims = self._recalls.victims(request, claim)
         elastic = self._recalls.lent(request.pool).processes[victims]

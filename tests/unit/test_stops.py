@@ -184,3 +184,19 @@ def test_an_owner_whose_work_has_latest_starts_is_an_owner_still() -> None:
     later = applied(crowded := full.with_facts(owned), decide(crowded, NOW), NOW)
     assert sum(one.promise is not None and one.promise.aim is not None for one in later.requests.values()) > 1
     assert stopped(decide(later, LATER)), "what was borrowed makes way for it"
+
+
+def test_an_institution_that_searches_in_vain_leaves_searches_to_others() -> None:
+    """A worker of five cores fits on no node of four, whoever stops; by sums alone it would."""
+    third = "hust.climate"
+    full = a_center(6, VMU, UIT, third, per_node=4)
+    for number in range(1, 7):
+        full = full.with_facts([a_gang(number, third, 4)])
+        full = applied(full, decide(full, NOW), NOW)
+    assert sum(sizes(full)) == 24
+    large = {"head": cores(0.001), "worker": cores(5, 1)}
+    vain = [a_gang(number, VMU, 1, walltime_seconds=HOUR - number, **large) for number in range(10, 40)]
+    owner = a_gang(50, UIT, 4)
+    assert not asked(full, *vain).stops
+    plan = asked(full, *vain, owner)
+    assert [stop.preemption.by for stop in plan.stops] == [(InstitutionId("uit"),)]
