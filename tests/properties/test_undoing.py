@@ -1,7 +1,6 @@
 """What is let go leaves everything as it was before it was kept: nothing that is tried in vain leaves a trace."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -9,25 +8,18 @@ from hypothesis import strategies as st
 
 from registry.ids import RequestId, Seconds
 from scheduler.aside import promised
-from scheduler.decide import decide
 from scheduler.fitting import Packing
 from scheduler.floors import Floor
-from scheduler.policy import DEFAULT_POLICY, Order
 from scheduler.requests import Request
 from scheduler.room import Room
 from scheduler.snapshot import Snapshot
-from tests.builders import NOW
-from tests.properties.worlds import applied, ended, snapshots
-
-MANY = replace(DEFAULT_POLICY, reservations=6, order=Order.ARRIVAL)
-LATER = Seconds(NOW + 40)
+from tests.properties.test_promises_at_once import LATER, MANY, promising
+from tests.properties.worlds import snapshots
 
 
 def a_room(snapshot: Snapshot) -> Room:
     """Return the room of a second cycle, after one cluster has ended, with everything set aside that was promised."""
-    after = applied(snapshot, decide(snapshot, NOW), NOW)
-    for cluster in after.clusters()[:1]:
-        after = ended(after, cluster.request, LATER)
+    after = promising(snapshot)
     room = Room(after, LATER)
     for request in promised(after):
         keep_first(room, request)
