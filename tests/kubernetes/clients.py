@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from tests.kubernetes.wire import Json, RefusedError, Wire
@@ -63,12 +63,15 @@ class ClientPods:
             return ""
 
     def answer(self, name: str, program: str) -> Any:  # noqa: ANN401
-        """Return what a program prints at its end, as JSON."""
+        """Return what a program prints at its end, as JSON; what Dask logs after that as it closes is none of it."""
         with self.running(name, program):
             phase = until(lambda: self._ended(name), seconds=90)
             said = self._wire.text(f"{self._pods}/{name}/log")
             assert phase == "Succeeded", said
-            return json.loads(said.splitlines()[-1])
+            for line in reversed(said.splitlines()):
+                with suppress(json.JSONDecodeError):
+                    return json.loads(line)
+            raise AssertionError(said)
 
     def _ended(self, name: str) -> str | None:
         phase: str = self._wire.get(f"{self._pods}/{name}")["status"]["phase"]
