@@ -85,7 +85,7 @@ class World:
     @property
     def snapshot(self) -> Snapshot:
         """Return the center as the next cycle would find it; for whoever looks between two moments."""
-        return self._follower.catch_up()
+        return self._follower.look().snapshot
 
     def job_of(self, request: RequestId) -> RigidJob:
         """Return the job whose request has not ended."""
