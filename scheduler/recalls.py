@@ -21,6 +21,7 @@ from scheduler.dues import Due
 from scheduler.elastic import held_and_entitled
 from scheduler.fitting import Gang, Packing
 from scheduler.lent import Lent, lent_in, released
+from scheduler.names import Vertex
 from scheduler.plan import Claim, Shrink
 from scheduler.profile import Hold
 from scheduler.requests import Request, RequestClass
@@ -52,9 +53,8 @@ class Recalls:
         self._taken: Final[dict[RequestId, _Taken]] = {}
         self._ended: Final[dict[int, Ints]] = {}
         self._own_left: tuple[int, Ints] | None = None
-        self._searches: Final[Counter[int]] = Counter()
-        """How often anybody of a vertex looked in this cycle for work that could stop, or promises that could break."""
-        self._searches_in: Final[Counter[PoolId]] = Counter()
+        self._searches: Final[Counter[Vertex]] = Counter()
+        """How often an institution looked in this cycle for work that could stop, or promises that could break."""
 
     @property
     def shrinking(self) -> frozenset[RequestId]:
@@ -154,24 +154,25 @@ class Recalls:
 
     def searched(self, request: Request) -> None:
         """Know that a request has looked for what could stop, or break, for it."""
-        self._searches[self._owner(request)] += 1
-        self._searches_in[request.pool] += 1
+        self._searches[ShareId(request.institution), request.pool] += 1
 
     def _may_search(self, request: Request) -> bool:
-        if not self._searches:
-            return True
-        is_spent = self._searches[self._owner(request)] >= _MOST_SEARCHES_OF_ONE
-        return not is_spent and self._searches_in[request.pool] < _MOST_SEARCHES
+        is_spent = self._searches[ShareId(request.institution), request.pool] >= _MOST_SEARCHES_OF_ONE
+        return not is_spent and request.pool not in self._searched_enough()
 
-    def _owner(self, request: Request) -> int:
-        return self._room.arrays.names.vertices.of((ShareId(request.institution), request.pool))
-
-    def _may_all_search(self, cells: Ints) -> Bools:
+    def _which_may_search(self, cells: Ints) -> Bools:
         """Tell the same of each of some pending requests, rows of the queue."""
-        pools = self._room.arrays.names.pools
-        spent = [one for one, count in self._searches.items() if count >= _MOST_SEARCHES_OF_ONE]
-        full = [pools.of(one) for one, count in self._searches_in.items() if count >= _MOST_SEARCHES]
-        return ~(np.isin(cells[:, columns.INSTITUTION], spent) | np.isin(cells[:, columns.POOL], full))
+        names = self._room.arrays.names
+        spent = [names.vertices.of(one) for one, count in self._searches.items() if count >= _MOST_SEARCHES_OF_ONE]
+        enough = [names.pools.of(pool) for pool in self._searched_enough()]
+        return ~(np.isin(cells[:, columns.INSTITUTION], spent) | np.isin(cells[:, columns.POOL], enough))
+
+    def _searched_enough(self) -> list[PoolId]:
+        """Return the pools in which nobody looks any more."""
+        in_pools: Counter[PoolId] = Counter()
+        for (_, pool), count in self._searches.items():
+            in_pools[pool] += count
+        return [pool for pool, count in in_pools.items() if count >= _MOST_SEARCHES]
 
     def own_left(self) -> Ints:
         """Return by vertex what of its nominal quota an institution is neither guaranteed nor promised.
@@ -193,7 +194,7 @@ class Recalls:
         if self._room.policy.minimum_run_seconds is not None:
             own_left = self.own_left()[cells[:, columns.INSTITUTION]]
             owned = owned | within(cells[:, columns.TOTAL :], own_left)
-        return np.asarray(owned & self._may_all_search(cells)) if self._searches else np.asarray(owned)
+        return np.asarray(owned & self._which_may_search(cells)) if self._searches else np.asarray(owned)
 
     def shrinks(self) -> Iterator[Shrink]:
         """Yield what each cluster has to give up."""
